@@ -1,0 +1,32 @@
+//! The nouns of the diary, their ids, and the rules that need neither a database nor a network.
+//!
+//! Nothing here waits, reads a file, or knows JSON, SQL or HTTP.
+
+pub mod deuce;
+pub mod error;
+pub mod event;
+pub mod group;
+pub mod id;
+pub mod invite;
+pub mod limits;
+pub mod location;
+pub mod member;
+pub mod reaction;
+pub mod text;
+pub mod time;
+pub mod token;
+pub mod user;
+
+pub use deuce::Entry;
+pub use error::{Code, Error, Result};
+pub use event::{Event, Kind};
+pub use group::{Group, GroupSummary};
+pub use id::{EntryId, EventId, GroupId, InviteId, RoomId, TokenId, UserId};
+pub use invite::Invite;
+pub use limits::Limits;
+pub use location::Location;
+pub use member::{Member, Record, Role};
+pub use reaction::Reaction;
+pub use time::Time;
+pub use token::{Secret, Token};
+pub use user::User;

@@ -1,0 +1,105 @@
+//! A login: what proves who is asking.
+
+use crate::domain::{Time, TokenId, UserId, id};
+use sha2::{Digest, Sha256};
+
+/// A login's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its number; sockets remember it, so that logging out closes them.
+    pub id: TokenId,
+    /// Whose login it is.
+    pub user: UserId,
+    /// When it was made or last renewed.
+    pub renewed_at: Time,
+    /// When it ends unless it is used before.
+    pub expires_at: Time,
+}
+
+/// The secret of a login, 256 bits from the operating system. It is told once; the database has
+/// its hash only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+impl Secret {
+    /// A new secret.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    pub fn new() -> Secret {
+        Secret(base64url(&id::random::<32>()))
+    }
+
+    /// What somebody claims to be a secret; `None` when it cannot be one.
+    pub fn parse(text: &str) -> Option<Secret> {
+        let fits = text.len() == 43 && text.bytes().all(|byte| ALPHABET.contains(&byte));
+        fits.then(|| Secret(text.to_owned()))
+    }
+
+    /// The text that travels: 43 characters that fit a header, a cookie and a query.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What the database keeps instead. No salt: the secret itself is random enough.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+}
+
+impl Default for Secret {
+    fn default() -> Secret {
+        Secret::new()
+    }
+}
+
+/// Never the secret itself: it would end up in a log one day.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// Base 64 with the URL alphabet and without padding (RFC 4648 section 5).
+pub fn base64url(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word =
+            chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for position in 0..=chunk.len() {
+            text.push(char::from(ALPHABET[(word >> (18 - 6 * position)) as usize & 63]));
+        }
+    }
+    text
+}
+
+/// Base 64 with the plain alphabet and padding (RFC 4648 section 4).
+pub fn base64(bytes: &[u8]) -> String {
+    let mut text = base64url(bytes).replace('-', "+").replace('_', "/");
+    text.extend(std::iter::repeat_n('=', (4 - text.len() % 4) % 4));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alphabet_of_the_rfc() {
+        for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64url(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64url(&[0xfb, 0xff, 0xfe]), "-__-");
+        assert_eq!(base64(&[0xfb, 0xff, 0xfe, 0x66]), "+//+Zg==");
+    }
+
+    #[test]
+    fn a_secret_survives_its_text_and_hides_from_logs() {
+        let secret = Secret::new();
+        assert_eq!(Secret::parse(secret.as_str()).map(|again| again.hash()), Some(secret.hash()));
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert!(Secret::parse("short").is_none());
+    }
+}

@@ -1,0 +1,3 @@
+//! The server of a household's private group diary. `ARCHITECTURE.md` has the map.
+
+pub mod domain;

@@ -1,0 +1,3 @@
+//! Will be the program.
+
+fn main() {}
