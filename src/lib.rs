@@ -1,3 +1,4 @@
 //! The server of a household's private group diary. `ARCHITECTURE.md` has the map.
 
 pub mod domain;
+pub mod io;

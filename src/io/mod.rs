@@ -1,0 +1,14 @@
+//! What touches the operating system's sockets, timers, signals and worker threads.
+//!
+//! The event loop: one thread, one `epoll`, no helper thread. `smol`'s own reactor would start a
+//! thread of its own and hand every event across, which costs a calm server several times the work
+//! of the event itself; its executor, channels and pool are used as they are. No other floor names
+//! a reactor, a timer or a descriptor, so that this folder can be replaced alone.
+
+pub mod net;
+pub mod reactor;
+pub mod signal;
+pub mod worker;
+
+pub use net::{Listener, Stream};
+pub use reactor::{Meter, block_on, meter, sleep_until, timeout};
