@@ -1,0 +1,22 @@
+-- Entries. `number` is the order in which they were stored; clocks only say what people see.
+CREATE TABLE entry (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         BLOB NOT NULL UNIQUE,
+    group_id   BLOB NOT NULL REFERENCES "group" (id) ON DELETE CASCADE,
+    user_id    INTEGER NOT NULL REFERENCES user (id),
+    location   TEXT NOT NULL,
+    thoughts   TEXT NOT NULL,
+    logged_at  INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX entry_group ON entry (group_id, logged_at);
+
+-- Entries per person and calendar day, one for each group. Counted as they are stored: a day is
+-- cut by the server's time zone of that moment and stays where it was.
+CREATE TABLE day (
+    user_id INTEGER NOT NULL REFERENCES user (id) ON DELETE CASCADE,
+    day     TEXT NOT NULL,
+    count   INTEGER NOT NULL,
+    PRIMARY KEY (user_id, day)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,196 @@
+//! Entries' rows, and the days they are counted in.
+
+use crate::domain::{Entry, EntryId, GroupId, Result, RoomId, Time, User, UserId};
+use crate::store::{Db, Tx, time_at, user};
+use rusqlite::{Row, params};
+
+/// The columns that [`from_row`] reads, in its order. The author's wire id comes from `user`.
+macro_rules! entry_columns {
+    () => {
+        "entry.id, entry.user_id, user.uid, entry.group_id, entry.location, entry.thoughts, entry.logged_at, entry.created_at"
+    };
+}
+pub(super) use entry_columns;
+
+/// How many columns that are.
+pub(super) const WIDTH: usize = 8;
+
+/// The entry whose columns begin at `at`.
+pub(super) fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        id: EntryId(row.get(at)?),
+        user: UserId(row.get(at + 1)?),
+        user_uid: row.get(at + 2)?,
+        group: GroupId(row.get(at + 3)?),
+        location: row.get(at + 4)?,
+        thoughts: row.get(at + 5)?,
+        logged_at: time_at(row, at + 6)?,
+        created_at: time_at(row, at + 7)?,
+    })
+}
+
+fn with_author(row: &Row<'_>) -> rusqlite::Result<(Entry, User)> {
+    Ok((from_row(row, 0)?, user::from_row(row, WIDTH)?))
+}
+
+/// What is logged, once for each group.
+pub struct NewEntry<'a> {
+    /// The author.
+    pub author: &'a User,
+    /// Where.
+    pub location: &'a str,
+    /// What about it.
+    pub thoughts: &'a str,
+    /// When, by the author's word.
+    pub logged_at: Time,
+}
+
+/// Stores one entry.
+pub fn insert(tx: &Tx<'_>, new: &NewEntry<'_>, group: GroupId) -> Result<Entry> {
+    let entry = Entry {
+        id: EntryId::new(),
+        user: new.author.id,
+        user_uid: new.author.uid.clone(),
+        group,
+        location: new.location.to_owned(),
+        thoughts: new.thoughts.to_owned(),
+        logged_at: new.logged_at,
+        created_at: tx.now(),
+    };
+    tx.execute(
+        "INSERT INTO entry (id, group_id, user_id, location, thoughts, logged_at, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            entry.id.0,
+            group.0,
+            entry.user.0,
+            entry.location,
+            entry.thoughts,
+            entry.logged_at.millis(),
+            entry.created_at.millis()
+        ],
+    )?;
+    Ok(entry)
+}
+
+/// Counts entries stored now (or, with a negative number, taken back) into their calendar day.
+pub fn count_day(tx: &Tx<'_>, user: UserId, stored_at: Time, entries: i64) -> Result<()> {
+    tx.execute(
+        "INSERT INTO day (user_id, day, count) VALUES (?1, date(?2 / 1000, 'unixepoch', 'localtime'), max(?3, 0))
+         ON CONFLICT DO UPDATE SET count = max(count + ?3, 0)",
+        params![user.0, stored_at.millis(), entries],
+    )?;
+    Ok(())
+}
+
+/// How many entries a person has stored since `since`, one for each group. Only asked where there
+/// is a daily cap, and never looking further back than a hundred thousand entries.
+pub fn count_since(db: &Db, user: UserId, since: Time) -> Result<u64> {
+    let sql = "SELECT count(*) FROM entry WHERE user_id = ?1 AND created_at >= ?2
+               AND number > (SELECT coalesce(max(number), 0) - 100000 FROM entry)";
+    db.only(sql, params![user.0, since.millis()], |row| row.get(0))
+}
+
+/// An entry with its number, its group's room and its author.
+pub fn find(db: &Db, id: EntryId) -> Result<Option<(i64, RoomId, Entry)>> {
+    let sql = concat!(
+        r#"SELECT "#,
+        entry_columns!(),
+        r#", entry.number, "group".room_id FROM entry JOIN user ON user.id = entry.user_id
+           JOIN "group" ON "group".id = entry.group_id WHERE entry.id = ?1"#
+    );
+    db.one(sql, [id.0], |row| Ok((row.get(WIDTH)?, RoomId(row.get(WIDTH + 1)?), from_row(row, 0)?)))
+}
+
+/// How many entries a group has.
+pub fn count(db: &Db, group: GroupId) -> Result<u64> {
+    db.only("SELECT count(*) FROM entry WHERE group_id = ?1", [group.0], |row| row.get(0))
+}
+
+/// All entries of a group with their authors, newest stored first.
+pub fn list(db: &Db, group: GroupId) -> Result<Vec<(Entry, User)>> {
+    let sql = concat!(
+        "SELECT ",
+        entry_columns!(),
+        ", ",
+        user::user_columns!(),
+        " FROM entry JOIN user ON user.id = entry.user_id WHERE entry.group_id = ?1 ORDER BY entry.number DESC"
+    );
+    db.all(sql, [group.0], with_author)
+}
+
+/// Where a page of the feed begins: after the entry with this time and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The entry's `loggedAt`.
+    pub logged_at: i64,
+    /// The entry's number.
+    pub number: i64,
+}
+
+/// One page of entries.
+pub struct Page {
+    /// At most so many.
+    pub limit: u64,
+    /// After skipping so many.
+    pub offset: u64,
+    /// Beginning after this one, if given.
+    pub after: Option<Cursor>,
+}
+
+/// An entry of a page.
+pub struct Listed {
+    /// Its number.
+    pub number: i64,
+    /// The entry.
+    pub entry: Entry,
+    /// Its author.
+    pub author: User,
+}
+
+/// A page of the entries of these groups, latest `loggedAt` first. Reads at most `limit + offset`
+/// entries of each group.
+pub fn page(db: &Db, groups: &[GroupId], page: &Page) -> Result<Vec<Listed>> {
+    let sql = concat!(
+        "SELECT ",
+        entry_columns!(),
+        ", ",
+        user::user_columns!(),
+        ", entry.number FROM entry JOIN user ON user.id = entry.user_id
+         WHERE entry.group_id = ?1 AND (entry.logged_at, entry.number) < (?2, ?3)
+         ORDER BY entry.logged_at DESC, entry.number DESC LIMIT ?4"
+    );
+    let after = page.after.unwrap_or(Cursor { logged_at: i64::MAX, number: i64::MAX });
+    let most = page.limit + page.offset;
+    let mut found = Vec::new();
+    for group in groups {
+        found.extend(db.all(sql, params![group.0, after.logged_at, after.number, most as i64], |row| {
+            let (entry, author) = with_author(row)?;
+            Ok(Listed { number: row.get(WIDTH + user::WIDTH)?, entry, author })
+        })?);
+    }
+    found.sort_by_key(|listed| std::cmp::Reverse((listed.entry.logged_at, listed.number)));
+    Ok(found.into_iter().skip(page.offset as usize).take(page.limit as usize).collect())
+}
+
+/// Everything a person has written and still has, oldest first.
+pub fn list_of(db: &Db, author: UserId) -> Result<Vec<Entry>> {
+    let sql = concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM entry JOIN user ON user.id = entry.user_id WHERE entry.user_id = ?1 ORDER BY entry.number"
+    );
+    db.all(sql, [author.0], |row| from_row(row, 0))
+}
+
+/// Removes an entry with its reactions.
+pub fn delete(tx: &Tx<'_>, number: i64) -> Result<()> {
+    tx.execute("DELETE FROM entry WHERE number = ?1", [number])?;
+    Ok(())
+}
+
+/// Blanks what a person wrote; that there was an entry stays.
+pub fn blank_all(tx: &Tx<'_>, author: UserId) -> Result<()> {
+    tx.execute("UPDATE entry SET location = '', thoughts = '' WHERE user_id = ?1", [author.0])?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Groups' rows.
+
+use crate::domain::{Group, GroupId, GroupSummary, Result, RoomId, UserId, group::room_name};
+use crate::store::{Db, Tx, room, time_at};
+use rusqlite::{Row, params};
+
+/// The columns that [`from_row`] reads, in its order, from the group joined with its maker.
+macro_rules! group_columns {
+    () => {
+        r#""group".id, "group".room_id, "group".name, "group".description, maker.uid, "group".created_at, "group".updated_at"#
+    };
+}
+
+/// How many columns that are.
+const WIDTH: usize = 7;
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
+    Ok(Group {
+        id: GroupId(row.get(0)?),
+        room: RoomId(row.get(1)?),
+        name: row.get(2)?,
+        description: row.get(3)?,
+        created_by: row.get(4)?,
+        created_at: time_at(row, 5)?,
+        updated_at: time_at(row, 6)?,
+    })
+}
+
+/// Stores a group with a room of its own.
+pub fn insert(tx: &Tx<'_>, maker: UserId, name: &str, description: Option<&str>) -> Result<GroupId> {
+    let id = GroupId::new();
+    let room = room::insert(tx, &room_name(id))?;
+    let sql = r#"INSERT INTO "group" (id, room_id, name, description, created_by, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)"#;
+    tx.execute(sql, params![id.0, room.0, name, description, maker.0, tx.now().millis()])?;
+    Ok(id)
+}
+
+/// A group.
+pub fn find(db: &Db, id: GroupId) -> Result<Option<Group>> {
+    let sql = concat!(
+        "SELECT ",
+        group_columns!(),
+        r#" FROM "group" JOIN user AS maker ON maker.id = "group".created_by WHERE "group".id = ?1"#
+    );
+    db.one(sql, [id.0], from_row)
+}
+
+/// A person's groups as a list shows them: those without entries first, newest of them on top, then
+/// by their newest entry.
+pub fn list(db: &Db, user: UserId) -> Result<Vec<GroupSummary>> {
+    let sql = concat!(
+        "WITH newest AS (
+             SELECT mine.group_id, count(entry.number) AS entries, max(entry.number) AS number
+             FROM member AS mine LEFT JOIN entry ON entry.group_id = mine.group_id
+             WHERE mine.user_id = ?1 GROUP BY mine.group_id)
+         SELECT ",
+        group_columns!(),
+        r#", (SELECT count(*) FROM member WHERE member.group_id = "group".id), newest.entries, entry.created_at
+         FROM newest
+         JOIN "group" ON "group".id = newest.group_id
+         JOIN user AS maker ON maker.id = "group".created_by
+         LEFT JOIN entry ON entry.number = newest.number
+         ORDER BY newest.number IS NOT NULL, newest.number DESC, "group".id DESC"#
+    );
+    db.all(sql, [user.0], |row| {
+        let last_activity = match row.get::<_, Option<i64>>(WIDTH + 2)? {
+            Some(_) => Some(time_at(row, WIDTH + 2)?),
+            None => None,
+        };
+        Ok(GroupSummary {
+            group: from_row(row)?,
+            member_count: row.get(WIDTH)?,
+            entry_count: row.get(WIDTH + 1)?,
+            last_activity,
+        })
+    })
+}
+
+/// Changes name and description.
+pub fn update(tx: &Tx<'_>, id: GroupId, name: &str, description: Option<&str>) -> Result<()> {
+    let sql = r#"UPDATE "group" SET name = ?2, description = ?3, updated_at = ?4 WHERE id = ?1"#;
+    tx.execute(sql, params![id.0, name, description, tx.now().millis()])?;
+    Ok(())
+}
+
+/// Removes a group with everything in it, and its room.
+pub fn delete(tx: &Tx<'_>, id: GroupId, room: RoomId) -> Result<()> {
+    tx.execute(r#"DELETE FROM "group" WHERE id = ?1"#, [id.0])?;
+    room::delete(tx, room)
+}

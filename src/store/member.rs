@@ -1,0 +1,121 @@
+//! Memberships' rows.
+
+use crate::domain::{GroupId, Member, Record, Result, Role, RoomId, UserId, group::Place};
+use crate::store::{Db, Tx, time_at, user};
+use rusqlite::{Row, params};
+
+/// The best day of the person in `user.id`, as `day|count`. On equal counts the latest wins.
+macro_rules! record_column {
+    () => {
+        "(SELECT day.day || '|' || day.count FROM day WHERE day.user_id = user.id AND day.count > 0
+          ORDER BY day.count DESC, day.day DESC LIMIT 1)"
+    };
+}
+
+fn from_row(group: GroupId, row: &Row<'_>) -> rusqlite::Result<Member> {
+    Ok(Member {
+        id: row.get(0)?,
+        group,
+        role: role(row, 1)?,
+        joined_at: time_at(row, 2)?,
+        record: row.get::<_, Option<String>>(3)?.as_deref().and_then(parse_record),
+        user: user::from_row(row, 4)?,
+    })
+}
+
+fn role(row: &Row<'_>, column: usize) -> rusqlite::Result<Role> {
+    // The table's CHECK admits nothing else; the lesser right is the safe reading.
+    Ok(Role::parse(row.get_ref(column)?.as_str()?).unwrap_or(Role::Member))
+}
+
+fn parse_record(text: &str) -> Option<Record> {
+    let (day, count) = text.split_once('|')?;
+    Some(Record { day: day.to_owned(), count: count.parse().ok()? })
+}
+
+/// Where a person stands in a group; `None` for strangers and for groups that are not there.
+pub fn place(db: &Db, group: GroupId, user: UserId) -> Result<Option<Place>> {
+    let sql = r#"SELECT "group".room_id, member.role FROM member JOIN "group" ON "group".id = member.group_id
+                 WHERE member.user_id = ?1 AND member.group_id = ?2"#;
+    db.one(sql, params![user.0, group.0], |row| {
+        Ok(Place { room: RoomId(row.get(0)?), user, role: role(row, 1)? })
+    })
+}
+
+/// The members of a group, newest first.
+pub fn list(db: &Db, group: GroupId) -> Result<Vec<Member>> {
+    let sql = concat!(
+        "SELECT member.id, member.role, member.joined_at, ",
+        record_column!(),
+        ", ",
+        user::user_columns!(),
+        " FROM member JOIN user ON user.id = member.user_id WHERE member.group_id = ?1 ORDER BY member.id DESC"
+    );
+    db.all(sql, [group.0], |row| from_row(group, row))
+}
+
+/// One member of a group.
+pub fn find(db: &Db, group: GroupId, user: UserId) -> Result<Option<Member>> {
+    let sql = concat!(
+        "SELECT member.id, member.role, member.joined_at, ",
+        record_column!(),
+        ", ",
+        user::user_columns!(),
+        " FROM member JOIN user ON user.id = member.user_id WHERE member.group_id = ?1 AND member.user_id = ?2"
+    );
+    db.one(sql, params![group.0, user.0], |row| from_row(group, row))
+}
+
+/// A person's best day.
+pub fn record(db: &Db, user: UserId) -> Result<Option<Record>> {
+    let sql = concat!("SELECT ", record_column!(), " FROM user WHERE user.id = ?1");
+    let text = db.one(sql, [user.0], |row| row.get::<_, Option<String>>(0))?.flatten();
+    Ok(text.as_deref().and_then(parse_record))
+}
+
+/// The groups of a person, with their rooms.
+pub fn groups_of(db: &Db, user: UserId) -> Result<Vec<(GroupId, RoomId)>> {
+    let sql = r#"SELECT "group".id, "group".room_id FROM member JOIN "group" ON "group".id = member.group_id
+                 WHERE member.user_id = ?1 ORDER BY member.id"#;
+    db.all(sql, [user.0], |row| Ok((GroupId(row.get(0)?), RoomId(row.get(1)?))))
+}
+
+/// How many groups a person is in.
+pub fn count_groups(db: &Db, user: UserId) -> Result<u64> {
+    db.only("SELECT count(*) FROM member WHERE user_id = ?1", [user.0], |row| row.get(0))
+}
+
+/// How many people are in a group.
+pub fn count(db: &Db, group: GroupId) -> Result<u64> {
+    db.only("SELECT count(*) FROM member WHERE group_id = ?1", [group.0], |row| row.get(0))
+}
+
+/// How many admins a group has.
+pub fn count_admins(db: &Db, group: GroupId) -> Result<u64> {
+    db.only("SELECT count(*) FROM member WHERE group_id = ?1 AND role = 'admin'", [group.0], |row| row.get(0))
+}
+
+/// The member who has been there longest, `except` aside.
+pub fn oldest_other(db: &Db, group: GroupId, except: UserId) -> Result<Option<UserId>> {
+    let sql = "SELECT user_id FROM member WHERE group_id = ?1 AND user_id <> ?2 ORDER BY id LIMIT 1";
+    db.one(sql, params![group.0, except.0], |row| Ok(UserId(row.get(0)?)))
+}
+
+/// Makes somebody a member; `false` when they are already.
+pub fn insert(tx: &Tx<'_>, group: GroupId, user: UserId, role: Role) -> Result<bool> {
+    let sql = "INSERT INTO member (group_id, user_id, role, joined_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    Ok(tx.execute(sql, params![group.0, user.0, role.as_str(), tx.now().millis()])? == 1)
+}
+
+/// Changes a member's role.
+pub fn set_role(tx: &Tx<'_>, group: GroupId, user: UserId, role: Role) -> Result<()> {
+    let sql = "UPDATE member SET role = ?3 WHERE group_id = ?1 AND user_id = ?2";
+    tx.execute(sql, params![group.0, user.0, role.as_str()])?;
+    Ok(())
+}
+
+/// Ends a membership.
+pub fn delete(tx: &Tx<'_>, group: GroupId, user: UserId) -> Result<()> {
+    tx.execute("DELETE FROM member WHERE group_id = ?1 AND user_id = ?2", params![group.0, user.0])?;
+    Ok(())
+}

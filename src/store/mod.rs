@@ -1,0 +1,216 @@
+//! Everything on the card: one SQLite file, written by one thread, read from anywhere.
+//!
+//! This floor owns all SQL and all of SQLite's types. It does not know who listens to what it
+//! stores (`hub`), nor why something is allowed (`api`). A function that takes a [`Tx`] may write
+//! and runs on the writer's thread inside a transaction; one that takes a [`Db`] only reads.
+
+pub mod deuce;
+pub mod error;
+pub mod group;
+pub mod idempotency;
+pub mod invite;
+pub mod location;
+pub mod lock;
+pub mod member;
+pub mod migration;
+pub mod reaction;
+pub mod room;
+pub mod token;
+pub mod user;
+pub mod writer;
+
+use crate::domain::{Error, Event, Result, Time};
+use rusqlite::{CachedStatement, Connection, OpenFlags, Params, Row};
+use std::{
+    cell::RefCell,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
+pub use writer::Writer;
+
+/// A connection to the database.
+pub struct Db {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Db {
+    /// Opens the database for writing, makes it if there is none, and brings it up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is damaged, or was written by a newer version.
+    pub fn open(path: &Path) -> Result<Db> {
+        let connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
+        let mut db = Db { connection, path: path.to_owned() };
+        db.prepare_connection(
+            // The writer's durability: an answer means that the row survives a power cut.
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304;
+             PRAGMA wal_autocheckpoint = 1000;",
+        )
+        .map_err(|error| cannot_open(path, &error))?;
+        migration::run(&mut db.connection).map_err(|error| Error {
+            message: format!("{}: {}", path.display(), error.message).into(),
+            ..error
+        })?;
+        Ok(db)
+    }
+
+    /// Opens the database for reading only.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_reader(path: &Path) -> Result<Db> {
+        // A connection stays on its thread, so SQLite need not lock it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
+        let db = Db { connection, path: path.to_owned() };
+        db.prepare_connection("PRAGMA query_only = ON;").map_err(|error| cannot_open(path, &error))?;
+        Ok(db)
+    }
+
+    /// Carries out one write at once and has it on the card, for commands that run beside a server.
+    ///
+    /// # Errors
+    /// The work's own, or the storage's; nothing was changed then.
+    pub fn write_now<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let tx = Tx::new(self);
+        tx.execute("BEGIN IMMEDIATE", [])?;
+        let result = work(&tx).and_then(|value| tx.execute("COMMIT", []).map(|_| value));
+        if result.is_err() {
+            // Fails when SQLite has rolled back by itself, which is as good.
+            let _ = tx.execute("ROLLBACK", []);
+        }
+        result
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Settings that every connection needs.
+    fn prepare_connection(&self, own: &str) -> rusqlite::Result<()> {
+        self.connection.set_prepared_statement_cache_capacity(64);
+        self.connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        self.connection.execute_batch(own)?;
+        self.connection.execute_batch(
+            // SQLite leaves foreign keys off. No mmap: an I/O error of a dying card must be an
+            // error, not a signal.
+            "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;
+             PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;",
+        )
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn ping(&self) -> Result<()> {
+        self.one("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map(|_| ())
+    }
+
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    /// The first row, if there is one.
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params)?;
+        match rows.next()? {
+            Some(row) => Ok(Some(map(row)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The first row, which must be there.
+    fn only<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.one(sql, params, map)?.ok_or_else(|| Error::internal(format!("no row from: {sql}")))
+    }
+
+    /// All rows.
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(map(row)?);
+        }
+        Ok(found)
+    }
+}
+
+fn cannot_open(path: &Path, cause: &rusqlite::Error) -> Error {
+    Error::unavailable(format!("the database {} cannot be opened: {cause}", path.display()))
+}
+
+/// A transaction that is not committed yet. Events appended to it are told to the hub after the
+/// commit, and never if there is none.
+pub struct Tx<'a> {
+    db: &'a Db,
+    now: Time,
+    events: RefCell<Vec<Event>>,
+}
+
+impl<'a> Tx<'a> {
+    fn new(db: &'a Db) -> Tx<'a> {
+        Tx { db, now: Time::now(), events: RefCell::default() }
+    }
+
+    /// The time of everything written in this transaction.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Runs one statement and says how many rows it changed.
+    fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
+        Ok(self.statement(sql)?.execute(params)?)
+    }
+}
+
+impl Deref for Tx<'_> {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        self.db
+    }
+}
+
+/// The time in a column.
+fn time_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Time> {
+    let millis: i64 = row.get(column)?;
+    // Only a damaged file has a time that was never written; 1970 is better than no answer.
+    Ok(Time::from_millis(millis).or(Time::from_millis(0)).expect("1970 is a time"))
+}
+
+#[cfg(test)]
+pub(crate) mod test {
+    //! A database in memory for the tests of this floor and the next.
+
+    use super::*;
+
+    /// Runs `work` in a transaction that is thrown away.
+    pub(crate) fn in_tx<T>(work: impl FnOnce(&Tx<'_>) -> T) -> T {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migration::run(&mut connection).unwrap();
+        let db = Db { connection, path: PathBuf::new() };
+        let tx = Tx::new(&db);
+        work(&tx)
+    }
+}

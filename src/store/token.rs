@@ -1,0 +1,59 @@
+//! Logins' rows.
+
+use crate::domain::{Result, Token, TokenId, UserId};
+use crate::store::{Db, Tx, time_at};
+use rusqlite::{Row, params};
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
+    Ok(Token {
+        id: TokenId(row.get(0)?),
+        user: UserId(row.get(1)?),
+        renewed_at: time_at(row, 2)?,
+        expires_at: time_at(row, 3)?,
+    })
+}
+
+/// Stores a login under its secret's hash. It ends after so many seconds.
+pub fn insert(tx: &Tx<'_>, user: UserId, hash: &[u8; 32], seconds: i64) -> Result<Token> {
+    let sql = "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at)
+               VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id, user_id, renewed_at, expires_at";
+    let now = tx.now();
+    tx.only(sql, params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis()], from_row)
+}
+
+/// The login of that secret, ended or not.
+pub fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>> {
+    db.one("SELECT id, user_id, renewed_at, expires_at FROM token WHERE hash = ?1", [hash], from_row)
+}
+
+/// Lets a login run for so many seconds from now.
+pub fn renew(tx: &Tx<'_>, id: TokenId, seconds: i64) -> Result<()> {
+    let sql = "UPDATE token SET renewed_at = ?2, expires_at = ?3 WHERE id = ?1";
+    let now = tx.now();
+    tx.execute(sql, params![id.0, now.millis(), now.plus_seconds(seconds).millis()])?;
+    Ok(())
+}
+
+/// Ends a login.
+pub fn delete(tx: &Tx<'_>, id: TokenId) -> Result<()> {
+    tx.execute("DELETE FROM token WHERE id = ?1", [id.0])?;
+    Ok(())
+}
+
+/// Ends all logins of a person.
+pub fn delete_all(tx: &Tx<'_>, user: UserId) -> Result<()> {
+    tx.execute("DELETE FROM token WHERE user_id = ?1", [user.0])?;
+    Ok(())
+}
+
+/// Removes a person's logins that have ended, and the oldest beyond `keep`; returns the latter.
+pub fn trim(tx: &Tx<'_>, user: UserId, keep: u64) -> Result<Vec<TokenId>> {
+    tx.execute(
+        "DELETE FROM token WHERE user_id = ?1 AND expires_at <= ?2",
+        params![user.0, tx.now().millis()],
+    )?;
+    let sql = "DELETE FROM token WHERE id IN
+                   (SELECT id FROM token WHERE user_id = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)
+               RETURNING id";
+    tx.all(sql, params![user.0, keep as i64], |row| Ok(TokenId(row.get(0)?)))
+}

@@ -1,0 +1,127 @@
+//! People's rows.
+
+use crate::domain::{Result, User, UserId};
+use crate::store::{Db, Tx, time_at};
+use rusqlite::{Row, params};
+
+/// The columns that [`from_row`] reads, in its order.
+macro_rules! user_columns {
+    () => {
+        "user.id, user.uid, user.email, user.first_name, user.last_name, user.username, user.picture, \
+         user.deuce_count, user.admin, user.created_at, user.updated_at"
+    };
+}
+pub(super) use user_columns;
+
+/// How many columns that are.
+pub(super) const WIDTH: usize = 11;
+
+/// The person whose columns begin at `at`.
+pub(super) fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
+    Ok(User {
+        id: UserId(row.get(at)?),
+        uid: row.get(at + 1)?,
+        email: row.get(at + 2)?,
+        first_name: row.get(at + 3)?,
+        last_name: row.get(at + 4)?,
+        username: row.get(at + 5)?,
+        picture: row.get(at + 6)?,
+        deuce_count: row.get(at + 7)?,
+        admin: row.get(at + 8)?,
+        created_at: time_at(row, at + 9)?,
+        updated_at: time_at(row, at + 10)?,
+    })
+}
+
+/// A person to be stored.
+pub struct NewUser<'a> {
+    /// The id on the wire.
+    pub uid: &'a str,
+    /// Shown to its owner only.
+    pub email: Option<&'a str>,
+    /// The name as typed.
+    pub first_name: &'a str,
+    /// The password's hash, where there are passwords.
+    pub password: Option<&'a str>,
+    /// May administer the server.
+    pub admin: bool,
+}
+
+/// Stores a person; `None` when the wire id is taken.
+pub fn insert(tx: &Tx<'_>, new: &NewUser<'_>) -> Result<Option<User>> {
+    let sql = concat!(
+        "INSERT INTO user (uid, email, first_name, password, admin, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING RETURNING ",
+        user_columns!()
+    );
+    let now = tx.now().millis();
+    tx.one(sql, params![new.uid, new.email, new.first_name, new.password, new.admin, now], |row| {
+        from_row(row, 0)
+    })
+}
+
+/// The person of that number, unless deleted.
+pub fn find(db: &Db, id: UserId) -> Result<Option<User>> {
+    let sql = concat!("SELECT ", user_columns!(), " FROM user WHERE id = ?1 AND deleted_at IS NULL");
+    db.one(sql, [id.0], |row| from_row(row, 0))
+}
+
+/// The person of that wire id, unless deleted.
+pub fn find_by_uid(db: &Db, uid: &str) -> Result<Option<User>> {
+    let sql = concat!("SELECT ", user_columns!(), " FROM user WHERE uid = ?1 AND deleted_at IS NULL");
+    db.one(sql, [uid], |row| from_row(row, 0))
+}
+
+/// The number and the password's hash of a person, by wire id or, failing that, by username.
+pub fn credentials(db: &Db, uid: &str, username: &str) -> Result<Option<(UserId, Option<String>)>> {
+    let sql = "SELECT id, password FROM user WHERE (uid = ?1 OR username = ?2) AND deleted_at IS NULL
+               ORDER BY uid = ?1 DESC LIMIT 1";
+    db.one(sql, [uid, username], |row| Ok((UserId(row.get(0)?), row.get(1)?)))
+}
+
+/// How many people there are, those who left aside.
+pub fn count(db: &Db) -> Result<u64> {
+    db.only("SELECT count(*) FROM user WHERE deleted_at IS NULL", [], |row| row.get(0))
+}
+
+/// Sets the profile name; `false` when somebody else has exactly this one.
+pub fn set_username(tx: &Tx<'_>, id: UserId, username: &str) -> Result<bool> {
+    let sql = "UPDATE OR IGNORE user SET username = ?2, updated_at = ?3 WHERE id = ?1";
+    Ok(tx.execute(sql, params![id.0, username, tx.now().millis()])? == 1)
+}
+
+/// Sets the picture's path and says which one it replaces.
+pub fn set_picture(tx: &Tx<'_>, id: UserId, path: Option<&str>) -> Result<Option<String>> {
+    let old = picture(tx, id)?;
+    let sql = "UPDATE user SET picture = ?2, updated_at = ?3 WHERE id = ?1";
+    tx.execute(sql, params![id.0, path, tx.now().millis()])?;
+    Ok(old)
+}
+
+fn picture(db: &Db, id: UserId) -> Result<Option<String>> {
+    db.one("SELECT picture FROM user WHERE id = ?1", [id.0], |row| row.get(0)).map(Option::flatten)
+}
+
+/// Every picture that somebody has.
+pub fn pictures(db: &Db) -> Result<Vec<String>> {
+    db.all("SELECT picture FROM user WHERE picture IS NOT NULL", [], |row| row.get(0))
+}
+
+/// Counts one more post and returns the person as of then.
+pub fn count_deuce(tx: &Tx<'_>, id: UserId) -> Result<User> {
+    let sql =
+        concat!("UPDATE user SET deuce_count = deuce_count + 1 WHERE id = ?1 RETURNING ", user_columns!());
+    tx.only(sql, [id.0], |row| from_row(row, 0))
+}
+
+/// Empties a person's row. What others see of it from now on is `Someone`, and its wire id is free.
+pub fn erase(tx: &Tx<'_>, id: UserId) -> Result<()> {
+    let sql = "UPDATE user SET uid = 'gone-' || id, email = NULL, first_name = NULL, last_name = NULL,
+               username = NULL, picture = NULL, password = NULL, admin = 0, deuce_count = 0,
+               updated_at = ?2, deleted_at = ?2 WHERE id = ?1";
+    tx.execute(sql, params![id.0, tx.now().millis()])?;
+    tx.execute("DELETE FROM day WHERE user_id = ?1", [id.0])?;
+    tx.execute("DELETE FROM location WHERE created_by = ?1", [id.0])?;
+    tx.execute("DELETE FROM idempotency WHERE user_id = ?1", [id.0])?;
+    Ok(())
+}

@@ -1,0 +1,324 @@
+//! The writer: the one thread that changes the database.
+//!
+//! Whatever is queued is done in one transaction, each job in a savepoint of its own, and one
+//! commit makes all of it durable; while the card syncs, the next batch collects. Results and
+//! events come back to the loop in the order of the commits, with one wake for a batch. A failed
+//! commit fails every job in it, and nothing of it is told to anyone.
+
+use crate::domain::{Code, Error, Event, Result};
+use crate::store::{Db, Tx};
+use std::{
+    future::poll_fn,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+    thread::JoinHandle,
+};
+
+/// Jobs done in one transaction at most. More would make the first wait for too many others.
+const BATCH: usize = 512;
+
+/// A handle on the writer's thread, for the loop.
+pub struct Writer {
+    shared: Arc<Shared>,
+    most_waiting: usize,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the loop and the writer's thread have in common.
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    finished: Mutex<Finished>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Vec<Box<dyn Job>>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Finished {
+    batches: Vec<Batch>,
+    loop_waker: Option<Waker>,
+    ended: bool,
+}
+
+/// What one commit brought.
+pub struct Batch {
+    jobs: Vec<Box<dyn Job>>,
+    outcome: Result<()>,
+    /// Everything that happened in it, in order; empty if the commit failed.
+    pub events: Vec<Event>,
+}
+
+impl Batch {
+    /// Gives every job of the batch its answer. Called after the events were published.
+    pub fn settle(self) {
+        for job in self.jobs {
+            job.settle(&self.outcome);
+        }
+    }
+}
+
+/// One thing to write: done on the writer's thread, answered on the loop.
+trait Job: Send {
+    /// Does the work and says whether its changes may stay.
+    fn run(&mut self, tx: &Tx<'_>) -> bool;
+    /// Hands the result to whoever waits for it.
+    fn settle(self: Box<Self>, outcome: &Result<()>);
+}
+
+struct Work<F, T> {
+    work: Option<F>,
+    result: Option<Result<T>>,
+    answer: Arc<Answer<T>>,
+}
+
+/// Where the asking task finds its result.
+struct Answer<T>(Mutex<(Option<Result<T>>, Option<Waker>)>);
+
+impl<F, T> Job for Work<F, T>
+where
+    F: FnOnce(&Tx<'_>) -> Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> bool {
+        let work = self.work.take().expect("a job runs once");
+        let result = work(tx);
+        let keep = result.is_ok();
+        self.result = Some(result);
+        keep
+    }
+
+    fn settle(self: Box<Self>, outcome: &Result<()>) {
+        let result = match (outcome, self.result) {
+            // A refusal stands whether or not the others' rows could be stored.
+            (Ok(()), Some(result)) | (Err(_), Some(result @ Err(_))) => result,
+            (Err(error), _) => Err(error.clone()),
+            (Ok(()), None) => Err(Error::internal("a committed batch holds a job that did not run")),
+        };
+        let mut answer = lock(&self.answer.0);
+        answer.0 = Some(result);
+        if let Some(waker) = answer.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Writer {
+    /// Starts the thread. At most `most_waiting` jobs wait for it.
+    ///
+    /// # Errors
+    /// When the database cannot be opened, or the thread not started.
+    pub fn start(path: &Path, most_waiting: u64) -> Result<Writer> {
+        let db = Db::open(path)?;
+        let shared = Arc::new(Shared::default());
+        let (theirs, path) = (shared.clone(), path.to_owned());
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .stack_size(512 << 10)
+            .spawn(move || {
+                // A writer that panicked has lost track of what is stored. Nothing it could still
+                // say would be worth trusting, so the process ends and is started afresh.
+                let run = std::panic::AssertUnwindSafe(|| run(db, &path, &theirs));
+                if std::panic::catch_unwind(run).is_err() {
+                    log::error!("the store's thread panicked; ending the process");
+                    std::process::abort();
+                }
+            })
+            .map_err(|error| Error::unavailable(format!("cannot start the store's thread: {error}")))?;
+        Ok(Writer { shared, most_waiting: most_waiting as usize, thread: Some(thread) })
+    }
+
+    /// Queues a job and waits for its durable result.
+    ///
+    /// If the caller gives up waiting, the job is done all the same.
+    ///
+    /// # Errors
+    /// The job's own, or the commit's. Nothing was stored then.
+    pub async fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let answer = Arc::new(Answer(Mutex::new((None, None))));
+        let job = Work { work: Some(work), result: None, answer: answer.clone() };
+        self.enqueue(Box::new(job))?;
+        poll_fn(|context| {
+            let mut answer = lock(&answer.0);
+            match answer.0.take() {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    answer.1 = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn enqueue(&self, job: Box<dyn Job>) -> Result<()> {
+        let mut queue = lock(&self.shared.queue);
+        if queue.closed {
+            return Err(Error::unavailable("The server is stopping, please try again in a moment"));
+        }
+        if queue.jobs.len() >= self.most_waiting {
+            return Err(Error::unavailable("The server has too much to write, please try again in a moment"));
+        }
+        queue.jobs.push(job);
+        drop(queue);
+        self.shared.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The batches committed since the last call, oldest first; `None` when the writer has ended
+    /// and everything was fetched.
+    pub async fn finished(&self) -> Option<Vec<Batch>> {
+        poll_fn(|context| {
+            let mut finished = lock(&self.shared.finished);
+            if !finished.batches.is_empty() {
+                return Poll::Ready(Some(std::mem::take(&mut finished.batches)));
+            }
+            if finished.ended {
+                return Poll::Ready(None);
+            }
+            finished.loop_waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Takes no more jobs; those that wait are still done, then the log is folded into the file.
+    pub fn close(&self) {
+        lock(&self.shared.queue).closed = true;
+        self.shared.arrived.notify_one();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds one of these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread's life: batch after batch until the queue is closed and empty.
+fn run(db: Db, path: &Path, shared: &Shared) {
+    let mut connection = Reopening { db: Some(db), path: path.to_owned() };
+    while let Some(jobs) = next_jobs(shared) {
+        let batch = match connection.get() {
+            Ok(db) => {
+                let (batch, broken) = commit(db, jobs);
+                if broken {
+                    connection.db = None;
+                }
+                batch
+            }
+            Err(error) => Batch { jobs, outcome: Err(error), events: Vec::new() },
+        };
+        hand_over(shared, |finished| finished.batches.push(batch));
+    }
+    if let Some(db) = connection.db.take() {
+        // After this the whole diary is in one file; a log left behind would be read as well.
+        if let Err(error) = db.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize;") {
+            log::warn!("the database's log could not be folded in: {error}");
+        }
+    }
+    hand_over(shared, |finished| finished.ended = true);
+}
+
+fn hand_over(shared: &Shared, change: impl FnOnce(&mut Finished)) {
+    let mut finished = lock(&shared.finished);
+    change(&mut finished);
+    let waker = finished.loop_waker.take();
+    drop(finished);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Waits for jobs. `None` when no more will come.
+fn next_jobs(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
+    let mut queue = lock(&shared.queue);
+    while queue.jobs.is_empty() {
+        if queue.closed {
+            return None;
+        }
+        queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+    let take = queue.jobs.len().min(BATCH);
+    if take == queue.jobs.len() {
+        Some(std::mem::take(&mut queue.jobs))
+    } else {
+        Some(queue.jobs.drain(..take).collect())
+    }
+}
+
+/// The writer's connection. After an I/O error SQLite's idea of the file cannot be trusted, so it
+/// is opened anew before the next batch.
+struct Reopening {
+    db: Option<Db>,
+    path: PathBuf,
+}
+
+impl Reopening {
+    fn get(&mut self) -> Result<&Db> {
+        if self.db.is_none() {
+            self.db = Some(Db::open(&self.path)?);
+        }
+        Ok(self.db.as_ref().expect("opened above"))
+    }
+}
+
+/// Does the jobs in one transaction. Also says whether the connection can no longer be trusted.
+fn commit(db: &Db, mut jobs: Vec<Box<dyn Job>>) -> (Batch, bool) {
+    let tx = Tx::new(db);
+    let outcome = attempt(&tx, &mut jobs);
+    let mut broken = false;
+    if let Err(error) = &outcome {
+        log::error!("a batch of {} writes was not stored: {error}", jobs.len());
+        // Fails when SQLite has rolled back by itself, which is as good.
+        let _ = tx.execute("ROLLBACK", []);
+        broken = !matches!(error.code, Code::Full);
+        tx.events.borrow_mut().clear();
+    }
+    (Batch { jobs, outcome, events: tx.events.take() }, broken)
+}
+
+fn attempt(tx: &Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
+    tx.execute("BEGIN IMMEDIATE", [])?;
+    if let [job] = jobs {
+        // Alone in its transaction a job needs no savepoint.
+        if !job.run(tx) {
+            tx.events.borrow_mut().clear();
+            tx.execute("ROLLBACK", [])?;
+            return Ok(());
+        }
+    } else {
+        for job in jobs {
+            run_in_savepoint(tx, job.as_mut())?;
+        }
+    }
+    tx.execute("COMMIT", [])?;
+    Ok(())
+}
+
+fn run_in_savepoint(tx: &Tx<'_>, job: &mut dyn Job) -> Result<()> {
+    let events_before = tx.events.borrow().len();
+    tx.execute("SAVEPOINT job", [])?;
+    if !job.run(tx) {
+        tx.execute("ROLLBACK TO job", [])?;
+        tx.events.borrow_mut().truncate(events_before);
+    }
+    tx.execute("RELEASE job", [])?;
+    Ok(())
+}
