@@ -1,0 +1,553 @@
+//! The live rooms: who listens where, and how what happened gets to them.
+//!
+//! One plain `RefCell`, borrowed only inside this folder's functions, none of which waits or calls
+//! back. Publishing promises this: each subscription is sent each event of its room once, in the
+//! order of `seq`, from its cursor on. Events of one turn of the loop are collected per room and
+//! form and go out as one write per listener when the turn ends.
+//!
+//! A slow reader costs no memory: when a socket does not take everything it is marked lagging and
+//! gets nothing more until it has drained; then its session reads what it missed from the log, by
+//! its cursors, and is live again. What a frame looks like is none of the hub's business: forms are
+//! rendered by the function it was made with. It has never met the store.
+
+mod outbox;
+mod presence;
+#[cfg(test)]
+mod simulation;
+
+use crate::domain::{Event, RoomId, TokenId, UserId};
+use outbox::Outbox;
+use slab::Slab;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+pub use presence::Beat;
+
+/// A wire grammar that subscriptions are told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The diary's own clients: `deuce_logged`.
+    Group = 0,
+}
+
+const FORMS: usize = 1;
+
+/// What a socket that catches up is sent at a time, about.
+const REPLAY_BYTES: usize = 32 << 10;
+
+/// Appends the frame of an event in a form, complete with its header, or nothing when the form has
+/// no word for it.
+pub type Render = fn(Form, &Event, &mut Vec<u8>);
+
+/// Where a session's bytes go.
+pub trait Sink {
+    /// Takes what fits now.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits; anything else means that the peer is gone.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl Sink for crate::io::Stream {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        crate::io::Stream::try_write(self, bytes)
+    }
+}
+
+/// A live socket in the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId(usize);
+
+/// Whose socket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The person.
+    pub user: UserId,
+    /// The login that opened it; it ends with the login.
+    pub token: TokenId,
+    /// Whether it hears every group of the person without asking.
+    pub follows: bool,
+}
+
+/// Why a session has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Say this close code and reason, then part.
+    Close(u16, &'static str),
+    /// It could not be told what it should have been, because it took too little for too long.
+    TooSlow,
+    /// The peer is gone or dead; nothing can be said.
+    Gone,
+}
+
+/// What a session's task has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// End.
+    End(Ending),
+    /// Bytes wait for the socket to become writable.
+    Pump,
+    /// Everything waiting was sent, but events were passed over: read them from the log.
+    CatchUp,
+}
+
+struct Session {
+    sink: Rc<dyn Sink>,
+    outbox: Outbox,
+    task: Option<Waker>,
+    owner: Option<Owner>,
+    subscriptions: Vec<(RoomId, Form)>,
+    /// Passed over since its socket stopped taking everything.
+    lagging: bool,
+    ending: Option<Ending>,
+    /// Whether anything arrived since the last ping.
+    alive: bool,
+    /// Since when the socket has taken nothing of what waits.
+    stuck_since: Option<Instant>,
+}
+
+struct Subscription {
+    session: usize,
+    form: Form,
+    /// The last event it was sent, or that its socket still has to take.
+    cursor: i64,
+}
+
+#[derive(Default)]
+struct Room {
+    subscriptions: Vec<Subscription>,
+    /// What happened in this turn: each event's number, and where its frame ends in each buffer.
+    marks: Vec<(i64, [usize; FORMS])>,
+    frames: [Vec<u8>; FORMS],
+    listeners: [usize; FORMS],
+}
+
+#[derive(Default)]
+struct State {
+    sessions: Slab<Session>,
+    rooms: HashMap<RoomId, Room>,
+    dirty: Vec<RoomId>,
+    counters: Counters,
+}
+
+/// What the hub has done, for health and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Sockets open now.
+    pub open: u64,
+    /// Sockets ever opened.
+    pub opened: u64,
+    /// Sockets that ended with a close handshake or an orderly end of their stream.
+    pub graceful: u64,
+    /// Sockets cut by the server.
+    pub forced: u64,
+    /// Events told to sockets, live or from the log.
+    pub deliveries: u64,
+    /// Times a socket fell behind.
+    pub lags: u64,
+}
+
+/// The hub. One per process, on the loop's thread.
+pub struct Hub {
+    state: RefCell<State>,
+    render: Render,
+    outbox_bytes: usize,
+}
+
+impl Hub {
+    /// A hub without rooms. At most `outbox_bytes` of replies wait for one socket.
+    pub fn new(render: Render, outbox_bytes: u64) -> Hub {
+        Hub { state: RefCell::default(), render, outbox_bytes: outbox_bytes as usize }
+    }
+
+    /// Takes in a socket.
+    pub fn enter(&self, sink: Rc<dyn Sink>, owner: Option<Owner>) -> SessionId {
+        let mut state = self.state.borrow_mut();
+        state.counters.opened += 1;
+        state.counters.open += 1;
+        SessionId(state.sessions.insert(Session {
+            sink,
+            outbox: Outbox::default(),
+            task: None,
+            owner,
+            subscriptions: Vec::new(),
+            lagging: false,
+            ending: None,
+            alive: true,
+            stuck_since: None,
+        }))
+    }
+
+    /// Forgets a socket and everything it listened to.
+    pub fn leave(&self, session: SessionId, graceful: bool) {
+        let mut state = self.state.borrow_mut();
+        let gone = state.sessions.remove(session.0);
+        for (room, form) in gone.subscriptions {
+            state.drop_subscription(room, form, session.0);
+        }
+        state.counters.open -= 1;
+        *(if graceful { &mut state.counters.graceful } else { &mut state.counters.forced }) += 1;
+    }
+
+    /// Lets a socket listen to a room from after event `cursor` on. Asking twice changes nothing.
+    ///
+    /// The caller reads the room's head and calls this in the same turn of the loop; then no event
+    /// falls between.
+    pub fn subscribe(&self, session: SessionId, room: RoomId, form: Form, cursor: i64) {
+        self.state.borrow_mut().subscribe(session.0, room, form, cursor);
+    }
+
+    /// Ends a subscription, if there is one.
+    pub fn unsubscribe(&self, session: SessionId, room: RoomId, form: Form) {
+        self.state.borrow_mut().unsubscribe(session.0, room, form);
+    }
+
+    /// Lets every socket that follows its person's groups listen to one more.
+    pub fn follow(&self, user: UserId, room: RoomId, cursor: i64) {
+        let mut state = self.state.borrow_mut();
+        for session in state.sessions_where(|owner| owner.user == user && owner.follows) {
+            state.subscribe(session, room, Form::Group, cursor);
+        }
+    }
+
+    /// Takes a room from every socket of a person, because of event `seq`. What happened before still
+    /// reaches them, except those that lag: they end, for they could not catch up with it any more.
+    ///
+    /// A socket whose cursor is past that event already subscribed after it was stored, as somebody
+    /// who is back; it stays.
+    pub fn unfollow(&self, user: UserId, room: RoomId, seq: i64) {
+        let mut state = self.state.borrow_mut();
+        let mut leaving = state.sessions_where(|owner| owner.user == user);
+        leaving
+            .retain(|session| state.cursor(*session, room, Form::Group).is_some_and(|cursor| cursor < seq));
+        state.flush_room(room);
+        for session in leaving {
+            state.unsubscribe(session, room, Form::Group);
+            state.sessions[session].end_if_lagging();
+        }
+    }
+
+    /// Empties a room. What happened before still reaches its listeners, except those that lag: they
+    /// end, for they could not catch up with it any more.
+    pub fn dissolve(&self, room: RoomId) {
+        let mut state = self.state.borrow_mut();
+        state.flush_room(room);
+        let Some(gone) = state.rooms.remove(&room) else { return };
+        for subscription in gone.subscriptions {
+            let session = &mut state.sessions[subscription.session];
+            session.subscriptions.retain(|(subscribed, _)| *subscribed != room);
+            session.end_if_lagging();
+        }
+    }
+
+    /// Ends the sockets of a login.
+    pub fn end_token(&self, token: TokenId, ending: Ending) {
+        self.end_where(ending, |owner| owner.token == token);
+    }
+
+    /// Ends the sockets of a person.
+    pub fn end_user(&self, user: UserId, ending: Ending) {
+        self.end_where(ending, |owner| owner.user == user);
+    }
+
+    fn end_where(&self, ending: Ending, which: impl Fn(&Owner) -> bool) {
+        let mut state = self.state.borrow_mut();
+        for session in state.sessions_where(which) {
+            state.sessions[session].end(ending);
+        }
+    }
+
+    /// Ends all sockets.
+    pub fn end_all(&self, ending: Ending) {
+        let mut state = self.state.borrow_mut();
+        state.flush();
+        state.sessions.iter_mut().for_each(|(_, session)| session.end(ending));
+    }
+
+    /// Ends one socket.
+    pub fn end(&self, session: SessionId, ending: Ending) {
+        self.state.borrow_mut().sessions[session.0].end(ending);
+    }
+
+    /// Tells a room what happened. The listeners are written to at the end of the turn.
+    pub fn publish(&self, event: &Event) {
+        let mut state = self.state.borrow_mut();
+        let State { rooms, dirty, .. } = &mut *state;
+        let Some(room) = rooms.get_mut(&event.room) else { return };
+        if room.marks.is_empty() {
+            dirty.push(event.room);
+        }
+        for form in [Form::Group] {
+            if room.listeners[form as usize] > 0 {
+                (self.render)(form, event, &mut room.frames[form as usize]);
+            }
+        }
+        let ends = std::array::from_fn(|form| room.frames[form].len());
+        room.marks.push((event.seq, ends));
+    }
+
+    /// Writes what was published in this turn.
+    pub fn flush(&self) {
+        self.state.borrow_mut().flush();
+    }
+
+    /// Sends a frame to one socket alone. One that takes nothing and has too much waiting is ended.
+    pub fn send(&self, session: SessionId, frame: &[u8]) {
+        let most = self.outbox_bytes;
+        let mut state = self.state.borrow_mut();
+        let session = &mut state.sessions[session.0];
+        if session.outbox.bytes() + frame.len() > most {
+            session.end(Ending::TooSlow);
+        } else {
+            session.write(frame, &mut None);
+        }
+    }
+
+    /// Queues the last bytes a socket that is ending will be sent.
+    pub fn farewell(&self, session: SessionId, frame: &[u8]) {
+        self.state.borrow_mut().sessions[session.0].outbox.push(Rc::from(frame), 0);
+    }
+
+    /// Notes a sign of life.
+    pub fn heard_from(&self, session: SessionId) {
+        self.state.borrow_mut().sessions[session.0].alive = true;
+    }
+
+    /// What the session's task has to do. It is woken when there is another errand.
+    pub fn poll_errand(&self, session: SessionId, context: &mut Context<'_>) -> Poll<Errand> {
+        let mut state = self.state.borrow_mut();
+        let session = &mut state.sessions[session.0];
+        match &mut session.task {
+            Some(waker) => waker.clone_from(context.waker()),
+            task => *task = Some(context.waker().clone()),
+        }
+        match session.ending {
+            Some(ending) => Poll::Ready(Errand::End(ending)),
+            None if !session.outbox.is_empty() => Poll::Ready(Errand::Pump),
+            None if session.lagging => Poll::Ready(Errand::CatchUp),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Whether nothing waits for the socket to take it.
+    pub fn has_taken_all(&self, session: SessionId) -> bool {
+        self.state.borrow().sessions[session.0].outbox.is_empty()
+    }
+
+    /// Writes what waits for a socket; `true` when nothing waits any more.
+    ///
+    /// # Errors
+    /// When the peer is gone.
+    pub fn pump(&self, session: SessionId) -> io::Result<bool> {
+        let mut state = self.state.borrow_mut();
+        let session = &mut state.sessions[session.0];
+        let before = session.outbox.bytes();
+        let result = session.outbox.pump(&*session.sink);
+        if session.outbox.bytes() < before {
+            session.stuck_since = (!session.outbox.is_empty()).then(Instant::now);
+        }
+        result
+    }
+
+    /// Where a lagging socket stopped listening, room by room.
+    pub fn cursors(&self, session: SessionId) -> Vec<(RoomId, Form, i64)> {
+        let state = self.state.borrow();
+        let subscriptions = &state.sessions[session.0].subscriptions;
+        subscriptions
+            .iter()
+            .filter_map(|(room, form)| Some((*room, *form, state.cursor(session.0, *room, *form)?)))
+            .collect()
+    }
+
+    /// Sends events from the log to a socket that fell behind, and moves its cursor past them. Stops
+    /// after [`REPLAY_BYTES`], so that what waits for one socket stays small; says how many events it
+    /// took.
+    pub fn replay(&self, session: SessionId, form: Form, events: &[Event]) -> usize {
+        let mut frames = Vec::new();
+        let mut taken = 0;
+        for event in events {
+            (self.render)(form, event, &mut frames);
+            taken += 1;
+            if frames.len() >= REPLAY_BYTES {
+                break;
+            }
+        }
+        let Some(last) = events[..taken].last() else { return 0 };
+        let mut state = self.state.borrow_mut();
+        if let Some(subscription) = state.subscription(session.0, last.room, form) {
+            let told = last.seq - std::mem::replace(&mut subscription.cursor, last.seq);
+            state.counters.deliveries += told as u64;
+            state.sessions[session.0].write(&frames, &mut None);
+        }
+        taken
+    }
+
+    /// Takes a socket that has caught up back among the live ones.
+    pub fn caught_up(&self, session: SessionId) {
+        self.state.borrow_mut().sessions[session.0].lagging = false;
+    }
+
+    /// What the hub has done so far.
+    pub fn counters(&self) -> Counters {
+        self.state.borrow().counters
+    }
+
+    /// Pings every socket, and ends those that showed no sign of life since the last ping or have
+    /// taken nothing for `patience`.
+    pub fn beat(&self, now: Instant, patience: Duration) -> Beat {
+        presence::beat(&mut self.state.borrow_mut(), now, patience)
+    }
+}
+
+impl Session {
+    fn end(&mut self, ending: Ending) {
+        // The first reason is the true one.
+        self.ending.get_or_insert(ending);
+        self.wake();
+    }
+
+    /// For a socket that loses a room: without its cursor there, what it missed would stay missed
+    /// without a word. It is to come back and load anew.
+    fn end_if_lagging(&mut self) {
+        if self.lagging {
+            self.end(Ending::TooSlow);
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
+    }
+
+    /// Writes bytes or queues what the socket does not take. `shared` keeps one copy of the bytes
+    /// for all the sockets that have to wait for the same ones.
+    fn write(&mut self, bytes: &[u8], shared: &mut Option<Rc<[u8]>>) {
+        if bytes.is_empty() || self.ending.is_some() {
+            return;
+        }
+        let taken = match self.outbox.is_empty() {
+            false => 0,
+            true => match self.sink.try_write(bytes) {
+                Ok(taken) => taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(_) => return self.end(Ending::Gone),
+            },
+        };
+        if taken < bytes.len() {
+            let copy = shared.get_or_insert_with(|| Rc::from(bytes)).clone();
+            self.outbox.push(copy, taken);
+            self.stuck_since.get_or_insert_with(Instant::now);
+            self.wake();
+        } else {
+            self.stuck_since = None;
+        }
+    }
+}
+
+impl State {
+    fn sessions_where(&self, which: impl Fn(&Owner) -> bool) -> Vec<usize> {
+        let owned = self.sessions.iter().filter(|(_, session)| session.owner.as_ref().is_some_and(&which));
+        owned.map(|(key, _)| key).collect()
+    }
+
+    fn subscribe(&mut self, session: usize, room: RoomId, form: Form, cursor: i64) {
+        let subscriptions = &mut self.sessions[session].subscriptions;
+        if subscriptions.contains(&(room, form)) {
+            return;
+        }
+        subscriptions.push((room, form));
+        let room = self.rooms.entry(room).or_default();
+        room.listeners[form as usize] += 1;
+        room.subscriptions.push(Subscription { session, form, cursor });
+    }
+
+    /// Ends a subscription; `true` if there was one.
+    fn unsubscribe(&mut self, session: usize, room: RoomId, form: Form) {
+        let subscriptions = &mut self.sessions[session].subscriptions;
+        if let Some(position) = subscriptions.iter().position(|listed| *listed == (room, form)) {
+            subscriptions.swap_remove(position);
+            self.drop_subscription(room, form, session);
+        }
+    }
+
+    /// The room's half of a subscription.
+    fn drop_subscription(&mut self, id: RoomId, form: Form, session: usize) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        let found =
+            room.subscriptions.iter().position(|listed| listed.session == session && listed.form == form);
+        if let Some(position) = found {
+            room.subscriptions.swap_remove(position);
+            room.listeners[form as usize] -= 1;
+        }
+        if room.subscriptions.is_empty() {
+            self.rooms.remove(&id);
+        }
+    }
+
+    fn subscription(&mut self, session: usize, room: RoomId, form: Form) -> Option<&mut Subscription> {
+        let room = self.rooms.get_mut(&room)?;
+        room.subscriptions.iter_mut().find(|listed| listed.session == session && listed.form == form)
+    }
+
+    fn cursor(&self, session: usize, room: RoomId, form: Form) -> Option<i64> {
+        let room = self.rooms.get(&room)?;
+        room.subscriptions
+            .iter()
+            .find(|listed| listed.session == session && listed.form == form)
+            .map(|listed| listed.cursor)
+    }
+
+    fn flush(&mut self) {
+        while let Some(room) = self.dirty.pop() {
+            self.flush_room(room);
+        }
+    }
+
+    fn flush_room(&mut self, room: RoomId) {
+        let State { sessions, rooms, counters, .. } = self;
+        let Some(room) = rooms.get_mut(&room) else { return };
+        let (Some(first), Some(last)) = (room.marks.first(), room.marks.last()) else { return };
+        let (first, last) = (first.0, last.0);
+        // One copy per form for everyone who has to wait for the whole batch.
+        let mut shared: [Option<Rc<[u8]>>; FORMS] = Default::default();
+        for subscription in &mut room.subscriptions {
+            let session = &mut sessions[subscription.session];
+            if session.ending.is_some() {
+                continue;
+            }
+            // Behind already, or, as it should never be, missing something: the log knows.
+            if session.lagging || !session.outbox.is_empty() || subscription.cursor < first - 1 {
+                if !session.lagging {
+                    counters.lags += 1;
+                    session.lagging = true;
+                    session.wake();
+                }
+                continue;
+            }
+            let frames = &room.frames[subscription.form as usize];
+            if subscription.cursor < first {
+                session.write(frames, &mut shared[subscription.form as usize]);
+            } else {
+                // Joined between the commit and now: the events up to its cursor are known to it.
+                let known = room.marks.iter().take_while(|(seq, _)| *seq <= subscription.cursor).last();
+                let begin = known.map_or(0, |(_, ends)| ends[subscription.form as usize]);
+                session.write(&frames[begin..], &mut None);
+            }
+            counters.deliveries += (last - subscription.cursor).max(0) as u64;
+            subscription.cursor = subscription.cursor.max(last);
+        }
+        room.marks.clear();
+        for frames in &mut room.frames {
+            // A burst must not be remembered for ever in the size of its buffer.
+            if frames.capacity() > 64 << 10 { *frames = Vec::new() } else { frames.clear() }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What the hub's tests stand on: a sink that takes only what it is told to, frames that can be
+//! told apart on the other side, and dice that a seed throws again.
+//!
+//! Not here: what ought to arrive (`simulation` and `tests` say so).
+
+use crate::domain::{Event, EventId, Kind, RoomId, Time, UserId};
+use crate::hub::{Form, Sink};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+};
+
+/// A frame, as seen by the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// This happened.
+    Event(RoomId, i64),
+    /// The reply of this number.
+    Reply(i64),
+    /// A ping.
+    Ping,
+    /// The last frame.
+    Farewell,
+}
+
+const EVENT: u8 = b'E';
+const REPLY: u8 = b'R';
+const FAREWELL: u8 = b'F';
+const PING: u8 = 0x89;
+
+/// What frames are filled with: a piece that was lost, doubled or moved is noticed.
+static FILLING: [u8; 1024] = {
+    let mut filling = [0; 1024];
+    let mut at = 0;
+    while at < filling.len() {
+        filling[at] = (at * 37 % 251) as u8;
+        at += 1;
+    }
+    filling
+};
+
+/// Tag, length of the filling, room, number.
+const HEADER: usize = 1 + 2 + 4 + 4;
+
+fn put(frames: &mut Vec<u8>, tag: u8, room: i64, number: i64, filling: usize) {
+    frames.push(tag);
+    frames.extend((filling as u16).to_be_bytes());
+    frames.extend((room as u32).to_be_bytes());
+    frames.extend((number as u32).to_be_bytes());
+    frames.extend(&FILLING[..filling]);
+}
+
+/// Takes a complete frame off the front, with its length.
+fn take(bytes: &[u8]) -> Option<(Told, usize)> {
+    if *bytes.first()? == PING {
+        assert!(*bytes.get(1)? == 0, "a ping is torn");
+        return Some((Told::Ping, 2));
+    }
+    let header = bytes.first_chunk::<HEADER>()?;
+    let [tag, high, low, ..] = *header;
+    let length = HEADER + usize::from(u16::from_be_bytes([high, low]));
+    let room = i64::from(u32::from_be_bytes([header[3], header[4], header[5], header[6]]));
+    let number = i64::from(u32::from_be_bytes([header[7], header[8], header[9], header[10]]));
+    let told = match tag {
+        EVENT => Told::Event(RoomId(room), number),
+        REPLY => Told::Reply(number),
+        FAREWELL => Told::Farewell,
+        _ => panic!("a frame is torn: it begins with {header:?}"),
+    };
+    let filling = bytes.get(HEADER..length)?;
+    assert!(filling == &FILLING[..filling.len()], "{told:?} is torn");
+    Some((told, length))
+}
+
+/// The hub's render function of all tests. Some events have no word, some are long.
+pub(super) fn render(_: Form, event: &Event, frames: &mut Vec<u8>) {
+    if has_word(event.room, event.seq) {
+        put(frames, EVENT, event.room.0, event.seq, filling_of(event.room, event.seq));
+    }
+}
+
+/// Whether an event has a frame at all.
+pub(super) fn has_word(room: RoomId, seq: i64) -> bool {
+    // One in seven has none, and now and then two in a row.
+    !matches!((room.0 * 3 + seq) % 14, 0 | 1)
+}
+
+/// The last event up to `seq` that has a frame.
+pub(super) fn worded(room: RoomId, seq: i64) -> i64 {
+    let mut last = seq;
+    while last > 0 && !has_word(room, last) {
+        last -= 1;
+    }
+    last
+}
+
+fn filling_of(room: RoomId, seq: i64) -> usize {
+    let mut dice = Dice::new((room.0 * 1000 - seq) as u64);
+    let most = if dice.below(16) == 0 { FILLING.len() } else { 60 };
+    dice.below(most)
+}
+
+/// How long the frame of an event is.
+pub(super) fn length_of(room: RoomId, seq: i64) -> usize {
+    if has_word(room, seq) { HEADER + filling_of(room, seq) } else { 0 }
+}
+
+/// An event of a room.
+pub(super) fn event(room: RoomId, seq: i64) -> Event {
+    let at = Time::from_millis(0).expect("1970 is a time");
+    Event { room, seq, id: EventId([0; 16]), sender: UserId(1), at, kind: Kind::GroupChanged }
+}
+
+/// The reply of a number.
+pub(super) fn reply(number: i64, filling: usize) -> Vec<u8> {
+    let mut frame = Vec::new();
+    put(&mut frame, REPLY, 0, number, filling);
+    frame
+}
+
+/// What is said last.
+pub(super) fn farewell() -> Vec<u8> {
+    let mut frame = Vec::new();
+    put(&mut frame, FAREWELL, 0, 0, 5);
+    frame
+}
+
+/// A socket and its peer.
+#[derive(Default)]
+pub(super) struct Pipe {
+    /// How many bytes it takes before it blocks.
+    pub(super) space: Cell<usize>,
+    /// Fails from now on.
+    pub(super) broken: Cell<bool>,
+    /// Whether it has told anyone that it is broken.
+    pub(super) failed: Cell<bool>,
+    /// Makes it take less than would fit, now and then.
+    pub(super) whims: RefCell<Option<Dice>>,
+    /// What was taken and not read yet.
+    received: RefCell<Vec<u8>>,
+    read: Cell<usize>,
+}
+
+impl Sink for Pipe {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.broken.get() {
+            self.failed.set(true);
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let mut count = bytes.len().min(self.space.get());
+        if let Some(dice) = &mut *self.whims.borrow_mut() {
+            match dice.below(10) {
+                0 => return Err(io::ErrorKind::Interrupted.into()),
+                1..=3 if count > 1 => count = 1 + dice.below(count),
+                _ => {}
+            }
+        }
+        if count == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.space.set(self.space.get() - count);
+        self.received.borrow_mut().extend(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+impl Pipe {
+    /// A pipe that takes this many bytes.
+    pub(super) fn with_space(bytes: usize) -> Pipe {
+        let pipe = Pipe::default();
+        pipe.space.set(bytes);
+        pipe
+    }
+
+    /// Takes this many bytes more before it blocks.
+    pub(super) fn make_space(&self, bytes: usize) {
+        self.space.set(self.space.get().saturating_add(bytes));
+    }
+
+    /// How many bytes were ever taken.
+    pub(super) fn taken(&self) -> usize {
+        self.read.get() + self.received.borrow().len()
+    }
+
+    /// Whether the bytes taken so far end with a whole frame.
+    pub(super) fn is_whole(&self) -> bool {
+        self.received.borrow().is_empty()
+    }
+
+    /// The frames that are complete since the last call, and where in the stream each begins.
+    pub(super) fn read(&self) -> Vec<(usize, Told)> {
+        let mut received = self.received.borrow_mut();
+        let (mut frames, mut length) = (Vec::new(), 0);
+        while let Some((told, count)) = take(&received[length..]) {
+            frames.push((self.read.get() + length, told));
+            length += count;
+        }
+        received.drain(..length);
+        self.read.set(self.read.get() + length);
+        frames
+    }
+
+    /// The frames that are complete since the last call.
+    pub(super) fn told(&self) -> Vec<Told> {
+        self.read().into_iter().map(|(_, told)| told).collect()
+    }
+}
+
+/// Splitmix64: small, good enough, and the same on every machine.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    pub(super) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0, less than `limit`.
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        (self.roll() % limit as u64) as usize
+    }
+
+    /// Whether it happens this time.
+    pub(super) fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of these.
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
