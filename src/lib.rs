@@ -1,5 +1,6 @@
 //! The server of a household's private group diary. `ARCHITECTURE.md` has the map.
 
+pub mod api;
 pub mod domain;
 pub mod hub;
 pub mod io;

@@ -1,0 +1,86 @@
+//! Invites: links that let people into a group.
+
+use crate::api::group;
+use crate::domain::{Error, Group, GroupId, Invite, InviteId, Kind, Limits, Result, Role, Time, UserId};
+use crate::store::{self, Db, Tx};
+
+/// Makes an invite. Any member may.
+///
+/// # Errors
+/// `Forbidden` for strangers, `Invalid` when the group has too many open ones.
+pub fn create(
+    tx: &Tx<'_>,
+    limits: &Limits,
+    id: GroupId,
+    me: UserId,
+    max_uses: Option<i64>,
+) -> Result<Invite> {
+    group::place(tx, id, me)?;
+    store::invite::sweep(tx, id)?;
+    if store::invite::list(tx, id, tx.now())?.len() as u64 >= limits.invites_per_group {
+        return Err(Error::invalid(format!(
+            "A group has at most {} open invites: revoke one first",
+            limits.invites_per_group
+        )));
+    }
+    let invite = store::invite::insert(tx, id, me, limits.invite_days as i64 * 86_400, max_uses)?;
+    store::invite::find(tx, invite)?.ok_or_else(|| Error::internal("an invite vanished within a transaction"))
+}
+
+/// A group's open invites, newest first.
+///
+/// # Errors
+/// `Forbidden` for strangers.
+pub fn list(db: &Db, id: GroupId, me: UserId) -> Result<Vec<Invite>> {
+    group::place(db, id, me)?;
+    store::invite::list(db, id, Time::now())
+}
+
+/// Revokes an invite. Its maker may, and admins.
+///
+/// # Errors
+/// `Forbidden` for others, `NotFound` when there is none.
+pub fn revoke(tx: &Tx<'_>, id: GroupId, me: UserId, invite: Option<InviteId>) -> Result<()> {
+    let place = group::place(tx, id, me)?;
+    let missing = || Error::not_found("Invite not found");
+    let invite = invite.ok_or_else(missing)?;
+    let found = store::invite::find(tx, invite)?.filter(|found| found.group == id).ok_or_else(missing)?;
+    let mine = store::user::find_by_uid(tx, &found.created_by)?.is_some_and(|maker| maker.id == me);
+    if place.role != Role::Admin && !mine {
+        return Err(Error::forbidden("Only admins can revoke other people's invites"));
+    }
+    store::invite::delete(tx, id, invite)?;
+    Ok(())
+}
+
+/// What came of an invite.
+pub struct Accepted {
+    /// The group it leads to.
+    pub group: Group,
+    /// Whether the person was in it before. Then the invite was not used.
+    pub already: bool,
+}
+
+/// Joins by invite. Joining twice is no error and uses the invite once.
+///
+/// # Errors
+/// `Invalid` when the invite is unknown, used up or over, or when group or person are full.
+pub fn accept(tx: &Tx<'_>, limits: &Limits, me: UserId, id: InviteId) -> Result<Accepted> {
+    let over = || Error::invalid("Invalid or expired invite");
+    let invite =
+        store::invite::find(tx, id)?.filter(|invite| invite.expires_at > tx.now()).ok_or_else(over)?;
+    let group = store::group::find(tx, invite.group)?.ok_or_else(over)?;
+    if store::member::place(tx, group.id, me)?.is_some() {
+        return Ok(Accepted { group, already: true });
+    }
+    group::check_room_for_one_more(tx, limits, me)?;
+    if store::member::count(tx, group.id)? >= limits.members_per_group {
+        return Err(Error::invalid(format!("A group has at most {} members", limits.members_per_group)));
+    }
+    if !store::invite::take(tx, id)? {
+        return Err(over());
+    }
+    store::member::insert(tx, group.id, me, Role::Member)?;
+    store::room::append(tx, group.room, me, Kind::MemberJoined(me), limits.events_per_room)?;
+    Ok(Accepted { group, already: false })
+}

@@ -1,0 +1,169 @@
+//! What the server can do, one file per noun, and the only place where store and hub meet.
+//!
+//! A verb is a plain function: over a transaction if it changes something, over a connection if it
+//! only reads. It decides what is allowed, and returns what the door should say. The one seam that
+//! waits is [`App::write`]: it queues the verb, awaits the commit, and by then everything that
+//! happened has been published. No verb knows HTTP or sockets.
+
+pub mod deuce;
+pub mod group;
+pub mod invite;
+pub mod location;
+pub mod member;
+pub mod pace;
+pub mod password;
+pub mod picture;
+pub mod reaction;
+pub mod room;
+pub mod thumbnail;
+pub mod token;
+pub mod user;
+pub mod view;
+
+use crate::domain::{Error, Event, Kind, Limits, Result};
+use crate::hub::{Hub, Render};
+use crate::io::worker::{Busy, Lane};
+use crate::store::{Db, Tx, Writer, lock::Lock};
+use pace::Pace;
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// How the server was told to behave.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory.
+    pub data: PathBuf,
+    /// A name alone logs in.
+    pub open: bool,
+    /// The limits in force.
+    pub limits: Limits,
+}
+
+/// The running server, as the doors see it.
+pub struct App {
+    /// How it was told to behave.
+    pub settings: Settings,
+    /// The live rooms.
+    pub hub: Hub,
+    /// How often who may do what.
+    pub pace: RefCell<Pace>,
+    /// Passwords are checked here, one at a time.
+    pub passwords: Lane,
+    /// Everything else that is slow.
+    pub jobs: Lane,
+    /// When it was started.
+    pub started: Instant,
+    /// Logins and sockets refused for their credentials since the start.
+    pub failed_logins: std::cell::Cell<u64>,
+    db: Db,
+    writer: Writer,
+    _lock: Lock,
+}
+
+impl App {
+    /// Opens the data directory and starts the writer. Only one server at a time may do so.
+    ///
+    /// # Errors
+    /// When the directory or the database cannot be used.
+    pub fn open(settings: Settings, render: Render) -> Result<App> {
+        let lock = Lock::take(&settings.data)?;
+        let path = database_path(&settings.data);
+        let limits = settings.limits.clone();
+        let writer = Writer::start(&path, limits.store_queue)?;
+        let app = App {
+            hub: Hub::new(render, limits.outbox_bytes),
+            pace: RefCell::default(),
+            passwords: Lane::new(limits.waiting_logins),
+            jobs: Lane::new(limits.waiting_jobs),
+            started: Instant::now(),
+            failed_logins: std::cell::Cell::new(0),
+            db: Db::open_reader(&path)?,
+            writer,
+            settings,
+            _lock: lock,
+        };
+        picture::prepare(&app)?;
+        Ok(app)
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// The loop's own connection, for reads that take microseconds. Not to be held across an await.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Carries out a verb that changes something. When this returns `Ok`, everything is on the
+    /// card and has been published.
+    ///
+    /// # Errors
+    /// The verb's refusal, or that of the storage; then nothing was changed or told.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.submit(verb).await
+    }
+
+    /// Carries out a verb that reads a lot, on a worker with a connection of its own.
+    ///
+    /// # Errors
+    /// The verb's, or `Unavailable` when too many such are waiting.
+    pub async fn read_aside<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Db) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let path = self.db.path().to_owned();
+        self.aside(move || verb(&Db::open_reader(&path)?)).await?
+    }
+
+    /// Runs something slow on a worker.
+    ///
+    /// # Errors
+    /// `Unavailable` when too much is waiting.
+    pub async fn aside<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.jobs.run(job).await.map_err(|Busy| busy())
+    }
+
+    /// Publishes what the writer commits, in the order of the commits, until the writer has ended.
+    /// Only after that do the verbs' callers hear of their success.
+    pub async fn publish_commits(&self) {
+        while let Some(batches) = self.writer.finished().await {
+            for batch in batches {
+                batch.events.iter().for_each(|event| self.publish(event));
+                batch.settle();
+            }
+        }
+    }
+
+    fn publish(&self, event: &Event) {
+        self.hub.publish(event);
+        match event.kind {
+            Kind::MemberJoined(user) => self.hub.follow(user, event.room, event.seq),
+            Kind::MemberLeft(user) => self.hub.unfollow(user, event.room, event.seq),
+            Kind::GroupDeleted => self.hub.dissolve(event.room),
+            _ => {}
+        }
+    }
+
+    /// Takes no more writes; those under way are still done.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+}
+
+/// Where the database of a data directory is.
+pub fn database_path(data: &Path) -> PathBuf {
+    data.join("deuced.db")
+}
+
+/// The answer when a queue for slow work is full.
+pub fn busy() -> Error {
+    Error::unavailable("The server is busy, please try again in a moment")
+}

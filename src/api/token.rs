@@ -1,0 +1,112 @@
+//! Logins: how a name becomes a session, and how it ends.
+
+use crate::api::{invite, user};
+use crate::domain::user::uid_of;
+use crate::domain::{
+    Code, Error, Group, InviteId, Limits, Result, Secret, Time, Token, TokenId, User, UserId,
+};
+use crate::store::{self, Db, Tx};
+
+/// Somebody who proved who they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Me {
+    /// The person.
+    pub user: UserId,
+    /// The login.
+    pub token: Token,
+}
+
+/// A fresh login.
+pub struct LoggedIn {
+    /// The secret, told this once.
+    pub secret: Secret,
+    /// The login.
+    pub token: Token,
+    /// The person.
+    pub user: User,
+    /// The group joined with the invite code, if one came along.
+    pub joined: Option<Group>,
+    /// The person's oldest logins, ended because there were too many.
+    pub ended: Vec<TokenId>,
+}
+
+/// Whose login a secret is, unless it has ended.
+///
+/// # Errors
+/// `Unauthorized` when it is nobody's.
+pub fn recognise(db: &Db, secret: &Secret) -> Result<Me> {
+    match store::token::find(db, &secret.hash())? {
+        Some(token) if token.expires_at > Time::now() => Ok(Me { user: token.user, token }),
+        _ => Err(Error::unauthorized()),
+    }
+}
+
+/// Whether a login in use is due to be prolonged. Once a day is enough, and spares the card.
+pub fn due_for_renewal(token: &Token) -> bool {
+    const DAY_MILLIS: i64 = 86_400_000;
+    // Also when the clock was set back by more than a day.
+    (Time::now().millis() - token.renewed_at.millis()).abs() >= DAY_MILLIS
+}
+
+/// Prolongs a login.
+///
+/// # Errors
+/// Those of the storage.
+pub fn renew(tx: &Tx<'_>, limits: &Limits, token: TokenId) -> Result<()> {
+    store::token::renew(tx, token, seconds(limits))
+}
+
+/// How long a login lasts without use.
+pub fn seconds(limits: &Limits) -> i64 {
+    limits.session_days as i64 * 86_400
+}
+
+/// Whose name this is, and the hash of their password if they have one: by login name, or failing
+/// that by the name chosen in the profile.
+///
+/// # Errors
+/// Those of the storage.
+pub fn credentials(db: &Db, name: &str) -> Result<Option<(UserId, Option<String>)>> {
+    store::user::credentials(db, &uid_of(name), name)
+}
+
+/// Logs somebody in whose password was found right.
+///
+/// # Errors
+/// `Unauthorized` when the account has vanished meanwhile; those of the invite, if there is one.
+pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, invite: Option<InviteId>) -> Result<LoggedIn> {
+    let joined = invite.map(|invite| invite::accept(tx, limits, user, invite)).transpose()?;
+    let secret = Secret::new();
+    let token = store::token::insert(tx, user, &secret.hash(), seconds(limits))?;
+    let ended = store::token::trim(tx, user, limits.sessions_per_user)?;
+    let user = store::user::find(tx, user)?.ok_or_else(Error::unauthorized)?;
+    Ok(LoggedIn { secret, token, user, joined: joined.map(|accepted| accepted.group), ended })
+}
+
+/// Logs somebody in by the name alone, making the account if there is none: the way of a trusted
+/// home network.
+///
+/// # Errors
+/// `Invalid` for the name, `Forbidden` when there are too many accounts; those of the invite.
+pub fn begin_by_name(tx: &Tx<'_>, limits: &Limits, name: &str, invite: Option<InviteId>) -> Result<LoggedIn> {
+    let name = user::clean_login_name(name, limits)?;
+    let found = store::user::find_by_uid(tx, &uid_of(&name))?;
+    let id = match found {
+        Some(user) => user.id,
+        None => user::add(tx, limits, &name, None, false)?.id,
+    };
+    begin(tx, limits, id, invite)
+}
+
+/// Ends a login.
+///
+/// # Errors
+/// Those of the storage.
+pub fn end(tx: &Tx<'_>, token: TokenId) -> Result<()> {
+    store::token::delete(tx, token)
+}
+
+/// The answer to a wrong name or a wrong password, the same for both.
+pub fn wrong() -> Error {
+    Error::new(Code::Unauthorized, "Wrong name or password")
+}

@@ -1,0 +1,106 @@
+//! People: their accounts, their profile, their data, and their leaving.
+
+use crate::api::{group, view};
+use crate::domain::text::{Lines, clean};
+use crate::domain::{Error, Limits, Result, Role, User, UserId, user};
+use crate::store::{self, Db, Tx, user::NewUser};
+
+/// The person, who must still be there.
+///
+/// # Errors
+/// `Unauthorized` when the account has vanished.
+pub fn find(db: &Db, id: UserId) -> Result<User> {
+    store::user::find(db, id)?.ok_or_else(Error::unauthorized)
+}
+
+/// How many people there are.
+///
+/// # Errors
+/// Those of the storage.
+pub fn count(db: &Db) -> Result<u64> {
+    store::user::count(db)
+}
+
+/// A login name, cleaned and measured.
+///
+/// # Errors
+/// `Invalid`: in the contract's words when there is none, else naming the field.
+pub fn clean_login_name(name: &str, limits: &Limits) -> Result<String> {
+    if name.trim().is_empty() {
+        return Err(Error::invalid("Username is required"));
+    }
+    clean("username", name, Lines::One, 1, limits.login_name_characters as usize)
+}
+
+/// Makes an account.
+///
+/// # Errors
+/// `Invalid` when the name is taken, `Forbidden` when there are too many accounts.
+pub fn add(tx: &Tx<'_>, limits: &Limits, name: &str, password: Option<&str>, admin: bool) -> Result<User> {
+    if count(tx)? >= limits.users {
+        return Err(Error::forbidden(format!("This server takes no more than {} people", limits.users)));
+    }
+    let new = NewUser {
+        uid: &user::uid_of(name),
+        email: Some(&user::email_of(name)),
+        first_name: name,
+        password,
+        admin,
+    };
+    store::user::insert(tx, &new)?
+        .ok_or_else(|| Error::invalid(format!("username: there is an account named {name} already")))
+}
+
+/// Sets the profile name.
+///
+/// # Errors
+/// `Invalid` when it is not a fit name, or taken.
+pub fn rename(tx: &Tx<'_>, me: UserId, username: &str) -> Result<User> {
+    user::check_username(username)?;
+    if !store::user::set_username(tx, me, username)? {
+        return Err(Error::invalid("Username already taken"));
+    }
+    find(tx, me)
+}
+
+/// Everything the server knows of a person, entries included, as the JSON text to hand out.
+///
+/// # Errors
+/// `Unauthorized` when the account has vanished.
+pub fn export(db: &Db, me: UserId) -> Result<String> {
+    let user = find(db, me)?;
+    let entries = store::deuce::list_of(db, me)?;
+    let groups = store::group::list(db, me)?;
+    let locations = store::location::list(db, me)?;
+    let reactions = store::reaction::list_of(db, me)?;
+    let best = store::member::record(db, me)?;
+    view::export(&user, &groups, &entries, &reactions, &locations, best.as_ref())
+}
+
+/// Deletes an account. Memberships, invites and reactions go; entries stay, without text and
+/// place; a group without another admin passes to whoever has been there longest, and one without
+/// another member vanishes. Returns the path of the picture, whose file is to be removed.
+///
+/// # Errors
+/// `Unauthorized` when the account has vanished already.
+pub fn erase(tx: &Tx<'_>, limits: &Limits, me: UserId) -> Result<Option<String>> {
+    let user = find(tx, me)?;
+    for (id, room) in store::member::groups_of(tx, me)? {
+        let place = store::member::place(tx, id, me)?
+            .ok_or_else(|| Error::internal("a membership without its group"))?;
+        if place.role == Role::Admin && store::member::count_admins(tx, id)? == 1 {
+            if let Some(heir) = store::member::oldest_other(tx, id, me)? {
+                store::member::set_role(tx, id, heir, Role::Admin)?;
+                let kind = crate::domain::Kind::RoleChanged(heir, Role::Admin);
+                store::room::append(tx, room, me, kind, limits.events_per_room)?;
+            }
+        }
+        group::part(tx, limits, id, place, me)?;
+    }
+    store::invite::delete_of(tx, me, None)?;
+    store::reaction::delete_of(tx, me)?;
+    store::deuce::blank_all(tx, me)?;
+    store::token::delete_all(tx, me)?;
+    store::user::erase(tx, me)?;
+    Ok(user.picture)
+}
