@@ -5,3 +5,4 @@ pub mod domain;
 pub mod hub;
 pub mod io;
 pub mod store;
+pub mod ws;
