@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod domain;
+pub mod http;
 pub mod hub;
 pub mod io;
 pub mod store;

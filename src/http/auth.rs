@@ -1,0 +1,132 @@
+//! Who is asking: credentials, cookies, and whether the page behind a request may use them.
+
+use crate::api::token::{self, Me};
+use crate::domain::{Limits, Secret};
+use crate::http::Server;
+use crate::http::address::{Peer, is_own_origin};
+use crate::http::error::{Failure, Result};
+use crate::http::message::{Headers, Method, Query};
+
+/// The name of our cookie.
+const COOKIE: &str = "deuced";
+
+/// Where a credential came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The `Authorization` header: sent on purpose, free of cross-site worries.
+    Bearer,
+    /// The `token` of the query, for sockets only.
+    Query,
+    /// The cookie, which browsers send whoever's page asks.
+    Cookie,
+}
+
+/// Somebody recognised.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who it is.
+    pub me: Me,
+    /// How they proved it.
+    pub source: Source,
+    /// The secret, to be handed back when the cookie is renewed.
+    pub secret: Secret,
+}
+
+/// The credential of a request, if it has one: `Authorization` before the cookie.
+fn presented(headers: &Headers) -> Option<(Source, &str)> {
+    let bearer = bearer(headers).map(|text| (Source::Bearer, text));
+    bearer.or_else(|| cookie(headers).map(|text| (Source::Cookie, text)))
+}
+
+fn bearer(headers: &Headers) -> Option<&str> {
+    let (scheme, rest) = headers.get("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+}
+
+/// Whether the request speaks for itself, whatever page it comes from.
+pub fn has_bearer(headers: &Headers) -> bool {
+    bearer(headers).is_some()
+}
+
+/// Our cookie's value. Other cookies of the host may hold anything, also what is not UTF-8.
+fn cookie(headers: &Headers) -> Option<&str> {
+    headers.all_bytes("cookie").flat_map(|value| value.split(|byte| *byte == b';')).find_map(|pair| {
+        let (name, value) = std::str::from_utf8(pair).ok()?.trim().split_once('=')?;
+        (name == COOKIE && !value.is_empty()).then_some(value)
+    })
+}
+
+/// Who is asking; `None` when no credential came along.
+///
+/// # Errors
+/// 401 when one came that is not, or no longer, good. A bad cookie is to be cleared.
+pub fn caller(server: &Server, headers: &Headers) -> Result<Option<Caller>> {
+    let Some((source, text)) = presented(headers) else { return Ok(None) };
+    recognise(server, source, text).map(Some)
+}
+
+/// Who opens a socket. Browsers cannot set headers there, so the query may hold the token.
+///
+/// # Errors
+/// As [`caller`].
+pub fn socket_caller(server: &Server, headers: &Headers, query: &Query) -> Result<Option<Caller>> {
+    let found = match (presented(headers), query.get("token")) {
+        (Some((Source::Bearer, text)), _) => Some((Source::Bearer, text)),
+        (_, Some(text)) => Some((Source::Query, text)),
+        (cookie, None) => cookie,
+    };
+    let Some((source, text)) = found else { return Ok(None) };
+    recognise(server, source, text).map(Some)
+}
+
+fn recognise(server: &Server, source: Source, text: &str) -> Result<Caller> {
+    let recognised = match Secret::parse(text) {
+        Some(secret) => token::recognise(server.app.db(), &secret).map(|me| Caller { me, source, secret }),
+        None => Err(crate::domain::Error::unauthorized()),
+    };
+    recognised.map_err(|error| {
+        let unauthorized = error.code == crate::domain::Code::Unauthorized;
+        if unauthorized {
+            server.app.failed_logins.set(server.app.failed_logins.get() + 1);
+        }
+        let mut failure = Failure::from(error);
+        failure.clear_cookie = unauthorized && source == Source::Cookie;
+        failure
+    })
+}
+
+/// Refuses what a foreign page makes a browser do in its user's name. A request that changes
+/// something and whose authority is the browser's (a cookie, or being in the home network) must
+/// come from our own pages, or from no page at all.
+///
+/// # Errors
+/// 403 for requests of foreign pages.
+pub fn check_page(server: &Server, method: Method, headers: &Headers, host: &str) -> Result<()> {
+    if matches!(method, Method::Get | Method::Head | Method::Options) {
+        return Ok(());
+    }
+    let own = match (headers.bytes("origin"), headers.get("sec-fetch-site")) {
+        (Some(origin), _) => {
+            std::str::from_utf8(origin).is_ok_and(|origin| is_own_origin(origin, host, &server.doors.origins))
+        }
+        (None, Some(site)) => matches!(site, "none" | "same-origin"),
+        (None, None) => true,
+    };
+    if own { Ok(()) } else { Err(Failure::new(403, "Origin: this page may not use this server")) }
+}
+
+/// The cookie that carries a login.
+pub fn set_cookie(secret: &Secret, limits: &Limits, peer: &Peer) -> String {
+    let seconds = token::seconds(limits);
+    let expires = crate::domain::Time::now().plus_seconds(seconds).http_date();
+    let secure = if peer.https { "; Secure" } else { "" };
+    format!(
+        "{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}; Expires={expires}{secure}",
+        secret.as_str()
+    )
+}
+
+/// The cookie that ends the cookie.
+pub fn clear_cookie() -> String {
+    format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+}

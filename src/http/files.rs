@@ -1,0 +1,160 @@
+//! Static files: the built-in page, or the owner's own app from a directory.
+
+use crate::domain::{Error, token::base64url};
+use crate::http::Server;
+use crate::http::error::{Failure, Result};
+use crate::http::message::{Body, Request, Response};
+use sha2::{Digest, Sha256};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::UNIX_EPOCH,
+};
+
+/// What pages may do: everything from here, nothing from elsewhere. The existing client's bundle
+/// sets inline styles, which is why those are allowed.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data: blob:; connect-src 'self' ws: wss:; base-uri 'self'; object-src 'none'; frame-ancestors 'none'";
+
+/// No file of an app is larger; a mistaken `--web /` must not fill the memory.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// The built-in page's files.
+const BUILT_IN: &[(&str, &str, &[u8])] = &[
+    ("/", "text/html; charset=utf-8", include_bytes!("../../web/index.html")),
+    ("/app.js", "text/javascript; charset=utf-8", include_bytes!("../../web/app.js")),
+    ("/style.css", "text/css; charset=utf-8", include_bytes!("../../web/style.css")),
+    ("/icon.svg", "image/svg+xml", include_bytes!("../../web/icon.svg")),
+];
+
+/// Answers a GET for anything that is not the API's.
+///
+/// # Errors
+/// Those of the storage; a path without a file gets the page instead.
+pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
+    let Some(root) = server.doors.web.clone() else { return Ok(built_in(request)) };
+    let path = request.path.clone();
+    let read = server.app.aside(move || read(&root, &path)).await?;
+    let file = read.map_err(|error| Error::unavailable("The page cannot be read").because(error))?;
+    let file = file.ok_or_else(|| Failure::new(404, "Not found"))?;
+    if has_tag(request, &file.tag) {
+        return Ok(page(Response::empty(304)).with("etag", file.tag).with("cache-control", file.caching));
+    }
+    let response = Response::new(200, file.content_type, Body::Bytes(file.bytes));
+    Ok(page(response).with("etag", file.tag).with("cache-control", file.caching))
+}
+
+fn built_in(request: &Request) -> Response {
+    let index = BUILT_IN.iter().position(|(path, _, _)| *path == request.path).unwrap_or(0);
+    let (tag, (_, content_type, bytes)) = (&built_in_tags()[index], BUILT_IN[index]);
+    if has_tag(request, tag) {
+        return page(Response::empty(304)).with("etag", tag).with("cache-control", "no-cache");
+    }
+    page(Response::new(200, content_type, Body::Static(bytes)))
+        .with("etag", tag)
+        .with("cache-control", "no-cache")
+}
+
+/// The entity tags of the built-in files: what is in them, not which version says so.
+fn built_in_tags() -> &'static [String] {
+    static TAGS: OnceLock<Vec<String>> = OnceLock::new();
+    TAGS.get_or_init(|| {
+        BUILT_IN.iter().map(|(_, _, bytes)| format!("\"{}\"", base64url(&Sha256::digest(bytes)))).collect()
+    })
+}
+
+/// Whether the client has this very version already (RFC 9110 section 13.1.2).
+fn has_tag(request: &Request, tag: &str) -> bool {
+    let known = request.headers.get("if-none-match").unwrap_or_default();
+    known
+        .split(',')
+        .map(|known| known.trim().trim_start_matches("W/"))
+        .any(|known| known == "*" || known == tag)
+}
+
+fn page(response: Response) -> Response {
+    response
+        .with("content-security-policy", CONTENT_SECURITY_POLICY)
+        .with("referrer-policy", "same-origin")
+        .with("x-frame-options", "DENY")
+}
+
+/// A file as it is sent.
+struct File {
+    bytes: Vec<u8>,
+    content_type: &'static str,
+    tag: String,
+    caching: &'static str,
+}
+
+/// The file of a path below `root`, or the app's page where there is none.
+fn read(root: &Path, path: &str) -> io::Result<Option<File>> {
+    match find(root, path) {
+        Some(found) => load(&found, path).map(Some),
+        None if root.join("index.html").is_file() => load(&root.join("index.html"), "/").map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The guard has refused `..` and decoded the path; what remains to be kept out are hidden files.
+fn find(root: &Path, path: &str) -> Option<PathBuf> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() || parts.iter().any(|part| part.starts_with('.')) {
+        return None;
+    }
+    let found = root.join(parts.join("/"));
+    found.is_file().then_some(found)
+}
+
+fn load(found: &Path, path: &str) -> io::Result<File> {
+    let about = fs::metadata(found)?;
+    if about.len() > MOST_BYTES {
+        return Err(io::Error::other(format!("{} is larger than {MOST_BYTES} bytes", found.display())));
+    }
+    let changed = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Builders put a hash into the names below /assets/, so those never change.
+    let caching =
+        if path.starts_with("/assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    Ok(File {
+        bytes: fs::read(found)?,
+        content_type: content_type(found),
+        tag: format!("\"{:x}-{:x}\"", about.len(), changed.as_nanos()),
+        caching,
+    })
+}
+
+fn content_type(path: &Path) -> &'static str {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "woff" => "font/woff",
+        "txt" => "text/plain; charset=utf-8",
+        "wasm" => "application/wasm",
+        _ => "application/octet-stream",
+    }
+}
+
+/// An uploaded picture. Its name is random and never used again, so it may be kept for ever.
+///
+/// # Errors
+/// 404 when there is none of that name.
+pub async fn picture(server: &Server, name: &str) -> Result<Response> {
+    let (data, name) = (server.app.settings.data.clone(), name.to_owned());
+    let bytes = server.app.aside(move || crate::api::picture::read(&data, &name)).await?;
+    let bytes = bytes.ok_or_else(|| Failure::new(404, "Not found"))?;
+    Ok(Response::new(200, "image/jpeg", Body::Bytes(bytes))
+        .with("cache-control", "public, max-age=31536000, immutable")
+        .with("content-security-policy", "default-src 'none'"))
+}

@@ -1,0 +1,103 @@
+//! The web door: from the bytes of a connection to an api verb and back.
+//!
+//! ```text
+//! accept (serve) → guard: bytes to one judged request → codec → route → auth, pace → handler (routes/)
+//! ```
+//!
+//! Handlers see our own request and response only. Nothing here knows SQL, and nothing below here
+//! knows HTTP.
+
+pub mod address;
+pub mod auth;
+pub mod body;
+mod chunked;
+pub mod codec;
+pub mod error;
+pub mod files;
+pub mod guard;
+mod head;
+pub mod message;
+pub mod multipart;
+pub mod router;
+pub mod routes;
+pub mod serve;
+mod target;
+pub mod upgrade;
+
+use crate::api::App;
+use address::Network;
+use smol::LocalExecutor;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    net::IpAddr,
+    path::PathBuf,
+    rc::{Rc, Weak},
+};
+
+/// What the web door was told.
+#[derive(Clone, Debug, Default)]
+pub struct Doors {
+    /// Origins that are as good as our own, such as `https://diary.example`.
+    pub origins: Vec<String>,
+    /// Proxies whose word on client address and scheme is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// A built single-page app to serve instead of the built-in page.
+    pub web: Option<PathBuf>,
+}
+
+/// The server behind the web door.
+pub struct Server {
+    /// What it serves.
+    pub app: Rc<App>,
+    /// What it was told.
+    pub doors: Doors,
+    /// Where connections and sockets run. Weak, because their tasks hold this server: dropping the
+    /// executor ends them all, and with the last of them the server is dropped, too.
+    executor: Weak<LocalExecutor<'static>>,
+    in_flight: Cell<u64>,
+    connections: RefCell<HashMap<IpAddr, u64>>,
+    stopping: Cell<bool>,
+    requests: Cell<u64>,
+    /// Makes request ids of different runs differ.
+    run: u32,
+}
+
+impl Server {
+    /// A server that has not accepted anything yet.
+    pub fn new(app: Rc<App>, doors: Doors, executor: &Rc<LocalExecutor<'static>>) -> Server {
+        let run = u32::from_le_bytes(crate::domain::id::random());
+        Server {
+            app,
+            doors,
+            executor: Rc::downgrade(executor),
+            in_flight: Cell::new(0),
+            connections: RefCell::default(),
+            stopping: Cell::new(false),
+            requests: Cell::new(0),
+            run,
+        }
+    }
+
+    /// Runs a task beside all others.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        if let Some(executor) = self.executor.upgrade() {
+            executor.spawn(task).detach();
+        }
+    }
+
+    /// Whether a request is being carried out or a socket is open.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight.get() > 0 || self.app.hub.counters().open > 0
+    }
+
+    /// From now on every answer is the last of its connection.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    fn next_request_id(&self) -> String {
+        self.requests.set(self.requests.get() + 1);
+        format!("{:08x}-{:x}", self.run, self.requests.get())
+    }
+}

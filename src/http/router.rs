@@ -1,0 +1,327 @@
+//! Which path and method is which verb, and what every request goes through on its way there and
+//! every answer on its way back.
+
+use crate::api::pace::{Deed, Doer};
+use crate::api::token;
+use crate::http::address::Peer;
+use crate::http::auth::{self, Caller, Source};
+use crate::http::error::{Failure, Result};
+use crate::http::message::{Method, Request, Response};
+use crate::http::routes::{self, Call};
+use crate::http::{Server, files};
+use std::{net::IpAddr, rc::Rc};
+
+/// What can be asked of the server over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Leads to the page.
+    LoginPage,
+    /// Logs in.
+    Login,
+    /// Logs out by navigating.
+    LogoutPage,
+    /// Logs out.
+    Logout,
+    /// The caller.
+    ShowMe,
+    /// Sets the caller's username.
+    RenameMe,
+    /// Sets the caller's picture.
+    SetPicture,
+    /// Everything about the caller.
+    Export,
+    /// Deletes the caller's account.
+    Erase,
+    /// The caller's groups.
+    ListGroups,
+    /// Makes a group.
+    CreateGroup,
+    /// A group with everything in it.
+    ShowGroup,
+    /// Renames a group.
+    UpdateGroup,
+    /// Ends a group.
+    DeleteGroup,
+    /// Leaves a group.
+    LeaveGroup,
+    /// Removes a member.
+    RemoveMember,
+    /// Gives a member a role.
+    SetRole,
+    /// Makes an invite.
+    CreateInvite,
+    /// A group's invites.
+    ListInvites,
+    /// Revokes an invite.
+    RevokeInvite,
+    /// Joins by invite.
+    Join,
+    /// Leads an invited person to the page.
+    JoinPage,
+    /// Logs an entry.
+    LogDeuce,
+    /// The feed.
+    Feed,
+    /// Takes an entry back.
+    DeleteDeuce,
+    /// The caller's best day.
+    BestDay,
+    /// An entry's reactions.
+    ListReactions,
+    /// Reacts.
+    AddReaction,
+    /// Takes a reaction back.
+    RemoveReaction,
+    /// The places on offer.
+    ListLocations,
+    /// Adds a place.
+    AddLocation,
+    /// An uploaded picture.
+    ShowPicture,
+    /// Whether the server is well.
+    Health,
+}
+
+/// One line of the table of routes.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path's segments; `:` stands for one of any text.
+    pub pattern: &'static [&'static str],
+    /// Whether it is for everybody or needs a login.
+    pub public: bool,
+    /// What it does.
+    pub verb: Verb,
+}
+
+const fn public(method: Method, pattern: &'static [&'static str], verb: Verb) -> Route {
+    Route { method, pattern, public: true, verb }
+}
+
+const fn session(method: Method, pattern: &'static [&'static str], verb: Verb) -> Route {
+    Route { method, pattern, public: false, verb }
+}
+
+/// Every route there is.
+pub const ROUTES: &[Route] = &[
+    session(Method::Get, &["api", "auth", "user"], Verb::ShowMe),
+    session(Method::Put, &["api", "auth", "user"], Verb::RenameMe),
+    session(Method::Post, &["api", "auth", "user", "profile-picture"], Verb::SetPicture),
+    session(Method::Post, &["api", "deuces"], Verb::LogDeuce),
+    session(Method::Get, &["api", "deuces"], Verb::Feed),
+    session(Method::Delete, &["api", "deuces", ":"], Verb::DeleteDeuce),
+    session(Method::Get, &["api", "entries", ":", "reactions"], Verb::ListReactions),
+    session(Method::Post, &["api", "entries", ":", "reactions"], Verb::AddReaction),
+    session(Method::Delete, &["api", "entries", ":", "reactions"], Verb::RemoveReaction),
+    session(Method::Get, &["api", "groups"], Verb::ListGroups),
+    session(Method::Post, &["api", "groups"], Verb::CreateGroup),
+    session(Method::Get, &["api", "groups", ":"], Verb::ShowGroup),
+    session(Method::Patch, &["api", "groups", ":"], Verb::UpdateGroup),
+    session(Method::Put, &["api", "groups", ":"], Verb::UpdateGroup),
+    session(Method::Delete, &["api", "groups", ":"], Verb::DeleteGroup),
+    session(Method::Post, &["api", "groups", ":", "leave"], Verb::LeaveGroup),
+    session(Method::Delete, &["api", "groups", ":", "members", ":"], Verb::RemoveMember),
+    session(Method::Put, &["api", "groups", ":", "members", ":"], Verb::SetRole),
+    session(Method::Patch, &["api", "groups", ":", "members", ":"], Verb::SetRole),
+    session(Method::Post, &["api", "groups", ":", "invite"], Verb::CreateInvite),
+    session(Method::Get, &["api", "groups", ":", "invites"], Verb::ListInvites),
+    session(Method::Delete, &["api", "groups", ":", "invites", ":"], Verb::RevokeInvite),
+    session(Method::Post, &["api", "join", ":"], Verb::Join),
+    session(Method::Get, &["api", "analytics", "most-deuces"], Verb::BestDay),
+    session(Method::Get, &["api", "locations"], Verb::ListLocations),
+    session(Method::Post, &["api", "locations"], Verb::AddLocation),
+    session(Method::Get, &["api", "user", "export"], Verb::Export),
+    session(Method::Delete, &["api", "user", "account"], Verb::Erase),
+    public(Method::Get, &["api", "login"], Verb::LoginPage),
+    public(Method::Post, &["api", "login"], Verb::Login),
+    public(Method::Get, &["api", "logout"], Verb::LogoutPage),
+    public(Method::Post, &["api", "logout"], Verb::Logout),
+    public(Method::Post, &["api", "auth", "logout"], Verb::Logout),
+    public(Method::Get, &["api", "health"], Verb::Health),
+    public(Method::Get, &["health"], Verb::Health),
+    public(Method::Get, &["join", ":"], Verb::JoinPage),
+    public(Method::Get, &["uploads", ":"], Verb::ShowPicture),
+];
+
+/// What a path leads to, whatever the method.
+pub struct Target {
+    routes: Vec<&'static Route>,
+    params: Vec<String>,
+    is_api: bool,
+}
+
+impl Target {
+    /// Finds what a path leads to. Case and a trailing slash do not matter.
+    pub fn of(path: &str) -> Target {
+        let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').skip(1).collect();
+        let routes: Vec<_> = ROUTES.iter().filter(|route| fits(route.pattern, &segments)).collect();
+        let pattern = routes.first().map_or(&[][..], |route| route.pattern);
+        let wild = pattern.iter().zip(&segments).filter(|(want, _)| **want == WILDCARD);
+        Target { params: wild.map(|(_, have)| (*have).to_owned()).collect(), is_api: is_api(path), routes }
+    }
+
+    /// Whether anything but a page is there.
+    pub fn is_routed(&self) -> bool {
+        self.is_api || !self.routes.is_empty()
+    }
+
+    /// What a method does there. HEAD is GET without the body, which the codec leaves out.
+    fn route(&self, method: Method) -> Option<&'static Route> {
+        let method = if method == Method::Head { Method::Get } else { method };
+        self.routes.iter().find(|route| route.method == method).copied()
+    }
+
+    /// What a request does whose body has not been read yet.
+    pub fn verb(&self, method: Method) -> Option<Verb> {
+        self.route(method).map(|route| route.verb)
+    }
+}
+
+const WILDCARD: &str = ":";
+
+fn fits(pattern: &[&str], segments: &[&str]) -> bool {
+    let same = |(want, have): (&&str, &&str)| {
+        if *want == WILDCARD { !have.is_empty() } else { want.eq_ignore_ascii_case(have) }
+    };
+    pattern.len() == segments.len() && pattern.iter().zip(segments).all(same)
+}
+
+/// Whether a path belongs to the API rather than to the pages. Also in spellings that no route has,
+/// so that they never get a page and a 200.
+fn is_api(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    first.eq_ignore_ascii_case("api") || first.eq_ignore_ascii_case("uploads")
+}
+
+/// Answers a request: never fails, and never lets an internal word out.
+pub async fn answer(server: &Rc<Server>, target: Target, request: Request, address: IpAddr) -> Response {
+    let request_id = server.next_request_id();
+    let routed = target.is_routed();
+    let response = match handle(server, target, request, address, &request_id).await {
+        Ok(response) => response,
+        Err(failure) => {
+            let clear = failure.clear_cookie;
+            let response = failure.into_response(&request_id);
+            if clear { response.with("set-cookie", auth::clear_cookie()) } else { response }
+        }
+    };
+    let cached = response.headers.iter().any(|(name, _)| *name == "cache-control");
+    let response = if routed && !cached { response.with("cache-control", "no-store") } else { response };
+    response.with("x-content-type-options", "nosniff").with("x-request-id", request_id)
+}
+
+async fn handle(
+    server: &Rc<Server>,
+    target: Target,
+    request: Request,
+    address: IpAddr,
+    request_id: &str,
+) -> Result<Response> {
+    let peer = Peer::of(address, &request.headers, &server.doors.trusted_proxies);
+    if target.routes.is_empty() {
+        return unknown(server, &target, &request).await;
+    }
+    let Some(route) = target.route(request.method) else {
+        return wrong_method(&request, &target.routes);
+    };
+    if !auth::has_bearer(&request.headers) {
+        auth::check_page(server, request.method, &request.headers, &request.host)?;
+    }
+    let caller = match (auth::caller(server, &request.headers), route.public) {
+        (Ok(Some(caller)), _) => Some(caller),
+        (Ok(None) | Err(_), true) => None,
+        (Ok(None), false) => {
+            return pace_stranger(server, &peer).and(Err(crate::domain::Error::unauthorized().into()));
+        }
+        (Err(failure), false) => return pace_stranger(server, &peer).and(Err(failure)),
+    };
+    keep_pace(server, &peer, caller.as_ref())?;
+    let renewal = caller.clone().filter(|caller| token::due_for_renewal(&caller.me.token));
+    let renewing_peer = renewal.as_ref().map(|_| peer.clone());
+    let call = Call { server, request, params: target.params, caller, peer, request_id };
+    let response = routes::dispatch(route.verb, call).await?;
+    match renewal.zip(renewing_peer) {
+        Some((caller, peer)) => renew(server, &caller, &peer, response).await,
+        None => Ok(response),
+    }
+}
+
+fn keep_pace(server: &Server, peer: &Peer, caller: Option<&Caller>) -> Result<()> {
+    match caller {
+        Some(caller) => {
+            let per_minute = server.app.limits().api_requests_per_minute;
+            Ok(server.app.pace.borrow_mut().take(Deed::Request, Doer::User(caller.me.user), per_minute)?)
+        }
+        None => pace_stranger(server, peer),
+    }
+}
+
+fn pace_stranger(server: &Server, peer: &Peer) -> Result<()> {
+    let per_minute = server.app.limits().address_requests_per_minute;
+    Ok(server.app.pace.borrow_mut().take(Deed::Request, Doer::address(peer.address), per_minute)?)
+}
+
+/// Prolongs a login that is in use. One that has just ended stays ended.
+async fn renew(server: &Rc<Server>, caller: &Caller, peer: &Peer, response: Response) -> Result<Response> {
+    let (limits, token) = (server.app.limits().clone(), caller.me.token.id);
+    // The request was carried out; that its login could not be prolonged is no reason to deny it.
+    let renewed = server.app.write(move |tx| token::renew(tx, &limits, token)).await;
+    let told = response.headers.iter().any(|(name, _)| *name == "set-cookie");
+    if renewed.is_ok() && caller.source == Source::Cookie && !told {
+        return Ok(response.with("set-cookie", auth::set_cookie(&caller.secret, server.app.limits(), peer)));
+    }
+    Ok(response)
+}
+
+/// A path that is no route: the API says so, everything else is the page.
+async fn unknown(server: &Server, target: &Target, request: &Request) -> Result<Response> {
+    if target.is_api {
+        return Err(Failure::new(404, "Not found"));
+    }
+    match request.method {
+        Method::Get | Method::Head => files::serve(server, request).await,
+        Method::Options => Ok(options("GET, HEAD, OPTIONS".to_owned())),
+        _ => Err(Failure::method_not_allowed("GET, HEAD, OPTIONS".to_owned())),
+    }
+}
+
+fn wrong_method(request: &Request, routes: &[&Route]) -> Result<Response> {
+    let mut allowed: Vec<&str> = routes.iter().map(|route| route.method.name()).collect();
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    allowed.push("OPTIONS");
+    let allowed = allowed.join(", ");
+    match request.method {
+        Method::Options => Ok(options(allowed)),
+        _ => Err(Failure::method_not_allowed(allowed)),
+    }
+}
+
+fn options(allowed: String) -> Response {
+    Response::json(200, "{}".to_owned()).with("allow", allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_and_a_trailing_slash_do_not_matter() {
+        let verb = |path| Target::of(path).verb(Method::Get);
+        assert_eq!(verb("/API/Groups/"), Some(Verb::ListGroups));
+        assert_eq!(verb("/api/groups/abc"), Some(Verb::ShowGroup));
+        for none in ["/api/groups//", "/", "", "*", "/api/groups/a/b/c/d"] {
+            assert_eq!(verb(none), None, "{none}");
+        }
+        assert_eq!(Target::of("/api/Groups/aBc/MEMBERS/x").params, ["aBc", "x"]);
+    }
+
+    #[test]
+    fn no_line_of_the_table_hides_another() {
+        for route in ROUTES {
+            let path = format!("/{}", route.pattern.join("/").replace(WILDCARD, "x"));
+            assert_eq!(Target::of(&path).verb(route.method), Some(route.verb), "{path}");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Connections: accepted under limits, read under deadlines, answered one request at a time.
+//!
+//! Every connection is a task of its own. A panic in it ends it alone; a refusal is a complete
+//! answer and then the end.
+
+use crate::domain::Limits;
+use crate::http::error::Failure;
+use crate::http::guard::{Guard, GuardLimits, Head};
+use crate::http::message::{Refusal, Request, Response};
+use crate::http::router::{self, Target, Verb};
+use crate::http::{Server, codec, upgrade};
+use crate::io::{Listener, Stream, sleep_until, timeout};
+use crate::ws;
+use smol::future::FutureExt;
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    rc::Rc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// What is thrown away after a refusal before the connection is cut.
+const DRAIN_BYTES: usize = 64 << 10;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Room for the form around an uploaded picture.
+const MULTIPART_OVERHEAD: u64 = 64 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 << 10]);
+}
+
+/// Accepts connections for ever.
+pub async fn accept(server: Rc<Server>, listener: Listener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let place = Place::take(&server, address);
+                let connection = connection(server.clone(), stream, address, place);
+                server.spawn(guarded(connection));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely. Trying again at once would only spin.
+                log::warn!("a connection could not be accepted: {error}");
+                sleep_until(Instant::now() + Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// A panic ends the connection it happened in, and is logged by the panic hook.
+async fn guarded(connection: impl Future<Output = ()>) {
+    let _ = AssertUnwindSafe(connection).catch_unwind().await;
+}
+
+/// A connection's place among those of all and of its address, given back when it ends.
+struct Place {
+    server: Rc<Server>,
+    address: IpAddr,
+    within_limits: bool,
+}
+
+impl Place {
+    fn take(server: &Rc<Server>, address: IpAddr) -> Place {
+        let mut connections = server.connections.borrow_mut();
+        let all: u64 = connections.values().sum();
+        let here = connections.entry(address).or_default();
+        *here += 1;
+        let limits = server.app.limits();
+        let within_limits = *here <= limits.connections_per_address && all < limits.connections;
+        Place { server: server.clone(), address, within_limits }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut connections = self.server.connections.borrow_mut();
+        if let Some(here) = connections.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                connections.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A request being carried out, which a stopping server waits for.
+struct InFlight(Rc<Server>);
+
+impl InFlight {
+    fn begin(server: &Rc<Server>) -> InFlight {
+        server.in_flight.set(server.in_flight.get() + 1);
+        InFlight(server.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}
+
+/// Why a connection ends before its next request.
+enum End {
+    /// The peer is gone, was idle for too long, or takes no answer.
+    Quiet,
+    /// It is told why.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> End {
+        End::Refused(refusal)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> End {
+        End::Quiet
+    }
+}
+
+/// What came of one request.
+enum After {
+    /// Another may follow.
+    Next,
+    /// That was the last.
+    Close,
+    /// The connection has become a socket.
+    Upgrade(upgrade::Accepted),
+}
+
+struct Connection {
+    server: Rc<Server>,
+    stream: Stream,
+    address: IpAddr,
+    guard: Guard,
+    output: Vec<u8>,
+}
+
+async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: Place) {
+    let limits = server.app.limits();
+    let guard = Guard::new(GuardLimits {
+        head_bytes: limits.head_bytes as usize,
+        headers: limits.headers as usize,
+        target_bytes: limits.target_bytes as usize,
+    });
+    let mut connection = Connection { server, stream, address, guard, output: Vec::new() };
+    if !place.within_limits {
+        connection.refuse(Failure::new(503, "Too many connections, please try again in a moment")).await;
+        return;
+    }
+    loop {
+        match connection.serve_one().await {
+            Ok(After::Next) => {}
+            Ok(After::Close) => return connection.part().await,
+            Ok(After::Upgrade(accepted)) => return connection.become_socket(accepted, place),
+            Err(End::Quiet) => return,
+            Err(End::Refused(refusal)) => return connection.refuse(refusal.into()).await,
+        }
+    }
+}
+
+impl Connection {
+    fn limits(&self) -> &Limits {
+        self.server.app.limits()
+    }
+
+    async fn serve_one(&mut self) -> Result<After, End> {
+        let head = self.read_head().await?;
+        if head.path == upgrade::PATH {
+            self.guard.body(0)?;
+            return self.judge_upgrade(&head).await;
+        }
+        let target = Target::of(&head.path);
+        if head.upgrade_websocket && !target.is_routed() {
+            self.guard.body(0)?;
+            return self.send(upgrade::no_such_path(), false, false).await.map(|()| After::Close);
+        }
+        let most = match target.verb(head.method) {
+            Some(Verb::SetPicture) => self.limits().picture_bytes + MULTIPART_OVERHEAD,
+            _ => self.limits().body_bytes,
+        };
+        let body = self.read_body(most as usize).await?;
+        let request = codec::decode(head, body)?;
+        let (head_only, keep_alive) =
+            (request.method == crate::http::message::Method::Head, request.keep_alive);
+        let _carried_out = InFlight::begin(&self.server);
+        let response = self.answer(target, request).await;
+        let keep_alive = keep_alive && !self.server.stopping.get();
+        self.send(response, head_only, keep_alive).await?;
+        Ok(if keep_alive { After::Next } else { After::Close })
+    }
+
+    /// A handler that panics is a fault of ours that its client should hear of.
+    async fn answer(&self, target: Target, request: Request) -> Response {
+        let answer = router::answer(&self.server, target, request, self.address);
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                let request_id = self.server.next_request_id();
+                Failure::new(500, "Something went wrong on the server").into_response(&request_id)
+            }
+        }
+    }
+
+    /// Waits for a request and reads its head: long for the first byte, shorter for the rest.
+    async fn read_head(&mut self) -> Result<Head, End> {
+        let mut deadline = Instant::now() + Duration::from_secs(self.limits().idle_seconds);
+        let mut begun = false;
+        loop {
+            if let Some(head) = self.guard.head()? {
+                return Ok(head);
+            }
+            if !begun && self.guard.has_partial() {
+                begun = true;
+                deadline = Instant::now() + Duration::from_secs(self.limits().head_seconds);
+            }
+            match timeout(deadline, self.read()).await {
+                Some(Ok(0)) => return Err(End::Quiet),
+                Some(result) => result?,
+                None if begun => {
+                    return Err(Refusal { status: 408, message: "The request took too long" }.into());
+                }
+                None => return Err(End::Quiet),
+            };
+        }
+    }
+
+    /// Reads a body of at most `most` bytes. It must not stand still, nor crawl.
+    async fn read_body(&mut self, most: usize) -> Result<Vec<u8>, End> {
+        const SLOW: Refusal = Refusal { status: 408, message: "The body took too long" };
+        let begin = Instant::now();
+        let patience = Duration::from_secs(self.limits().body_seconds);
+        loop {
+            if let Some(body) = self.guard.body(most)? {
+                return Ok(body);
+            }
+            if self.guard.wants_continue() {
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            }
+            match timeout(Instant::now() + patience, self.read()).await {
+                Some(Ok(0)) => return Err(End::Quiet),
+                Some(result) => result?,
+                None => return Err(SLOW.into()),
+            };
+            let expected =
+                begin.elapsed().saturating_sub(patience).as_secs() * self.limits().body_bytes_per_second;
+            if self.guard.progress() < expected {
+                return Err(SLOW.into());
+            }
+        }
+    }
+
+    /// Reads what is there into the guard, and says how much it was.
+    async fn read(&mut self) -> io::Result<usize> {
+        let Connection { stream, guard, .. } = self;
+        poll_fn(|context| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                loop {
+                    match stream.try_read(scratch) {
+                        Ok(count) => {
+                            guard.feed(&scratch[..count]);
+                            return Poll::Ready(Ok(count));
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            if stream.poll_readable(context).is_pending() {
+                                return Poll::Pending;
+                            }
+                        }
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+            })
+        })
+        .await
+    }
+
+    async fn send(&mut self, response: Response, head_only: bool, keep_alive: bool) -> Result<(), End> {
+        let mut output = std::mem::take(&mut self.output);
+        codec::encode(response, head_only, keep_alive, &mut output);
+        let written = self.write(&output).await;
+        output.clear();
+        // A long answer must not be remembered in the size of an idle connection's buffer.
+        self.output = if output.capacity() > 4096 { Vec::new() } else { output };
+        written
+    }
+
+    async fn write(&self, mut bytes: &[u8]) -> Result<(), End> {
+        let patience = Duration::from_secs(self.limits().write_seconds);
+        while !bytes.is_empty() {
+            let written = match self.stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    timeout(Instant::now() + patience, self.stream.write(bytes)).await.ok_or(End::Quiet)?
+                }
+                result => result,
+            };
+            bytes = &bytes[written?..];
+        }
+        Ok(())
+    }
+
+    async fn judge_upgrade(&mut self, head: &Head) -> Result<After, End> {
+        match upgrade::judge(&self.server, head) {
+            Ok(accepted) if !self.server.stopping.get() => Ok(After::Upgrade(accepted)),
+            Ok(_) => self.send(Response::empty(503), false, false).await.map(|()| After::Close),
+            Err(refusal) => self.send(refusal, false, false).await.map(|()| After::Close),
+        }
+    }
+
+    /// Hands the connection over to the socket door, with what was read ahead.
+    fn become_socket(self, accepted: upgrade::Accepted, place: Place) {
+        let mut answer = Vec::new();
+        codec::encode(accepted.answer, false, true, &mut answer);
+        let Connection { server, stream, guard, .. } = self;
+        let session =
+            ws::session::run(server.app.clone(), stream, answer, guard.into_leftover(), accepted.owner);
+        let counted = async move {
+            let _place = place;
+            session.await;
+        };
+        server.clone().spawn(guarded(counted));
+    }
+
+    async fn refuse(&mut self, failure: Failure) {
+        let request_id = self.server.next_request_id();
+        let response = failure
+            .into_response(&request_id)
+            .with("x-request-id", request_id)
+            .with("cache-control", "no-store");
+        let response = response.with("x-content-type-options", "nosniff");
+        if self.send(response, false, false).await.is_ok() {
+            self.part().await;
+        }
+    }
+
+    /// Ends the connection so that the last answer arrives: closing with bytes unread would make
+    /// the kernel throw it away (RFC 9112 section 9.6).
+    async fn part(&mut self) {
+        self.stream.finish();
+        let drain = async {
+            let mut left = DRAIN_BYTES;
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = self.stream.read(&mut buffer).await {
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        timeout(Instant::now() + DRAIN_TIME, drain).await;
+    }
+}
