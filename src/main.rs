@@ -1,3 +1,7 @@
-//! Will be the program.
+//! `deuced`, the program. Everything is in the library, so that tests and benchmarks can use it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    deuced::cli::main()
+}

@@ -1,0 +1,101 @@
+//! What `--help` says.
+
+use crate::domain::Limits;
+use std::fmt::Write;
+
+/// `deuced --help`.
+pub const MAIN: &str = "\
+deuced - the server of a household's private group diary
+
+Usage: deuced COMMAND [OPTIONS]
+
+Commands:
+  serve           serve the diary until SIGTERM or Ctrl-C
+  user add NAME   make an account, also while the server runs
+  limits          list every limit with its value, unit and meaning
+
+Options:
+  -h, --help      this text; 'deuced COMMAND --help' says more
+  -V, --version   the version
+
+To try it on a trusted network, without passwords:
+  deuced serve --open
+To run it with accounts:
+  deuced user add ann --admin
+  deuced serve
+";
+
+/// `deuced serve --help`.
+pub const SERVE: &str = "\
+Serves the diary: the HTTP API under /api, live events under /ws, and a page at /.
+
+Usage: deuced serve [OPTIONS]
+
+Options (each also as an environment variable; a word here wins over it):
+  --listen ADDR:PORT      where to listen; default every interface, port 8222.
+                          Port 0 takes a free one.                 [DEUCED_LISTEN]
+  --data DIR              the data directory; default $STATE_DIRECTORY, else
+                          $XDG_DATA_HOME/deuced, else
+                          ~/.local/share/deuced.                   [DEUCED_DATA]
+  --web DIR               serve this built single-page app instead of the
+                          built-in page.                           [DEUCED_WEB]
+  --open                  trust the network: a name alone logs in and makes the
+                          account. Anybody who can reach the port can be
+                          anybody.                                 [DEUCED_OPEN=1]
+  --origin URL            pages of this origin may use the server, too; may be
+                          repeated.                                [DEUCED_ORIGIN]
+  --trusted-proxy ADDR    believe this proxy's X-Forwarded-For and
+                          X-Forwarded-Proto; an address or ADDR/BITS; may be
+                          repeated.                                [DEUCED_TRUSTED_PROXY]
+  --limit NAME=VALUE      change a limit ('deuced limits' lists them); may be
+                          repeated.                                [DEUCED_LIMIT]
+  -h, --help              this text
+
+Lists in the environment are separated by blanks. The data directory belongs to
+one server at a time: deuced.db is the diary, pictures/ the profile pictures,
+address says where the running server listens.
+
+SIGTERM and SIGINT stop the server: no new requests, those under way are
+finished, sockets are closed with 1001, and everything is on the disk.
+";
+
+/// `deuced user --help`.
+pub const USER: &str = "\
+Makes accounts. Works while the server runs.
+
+Usage: deuced user add NAME [OPTIONS]
+
+Options:
+  --admin            the account may administer the server
+  --password-stdin   read the password from standard input, not from the terminal
+  --data DIR         the server's data directory (see 'deuced serve --help')
+  -h, --help         this text
+
+A password has at least 8 characters. Names that differ only in case or
+punctuation are the same account.
+";
+
+/// `deuced limits --help`.
+pub const LIMITS: &str = "\
+Lists every limit of the server: its name, its value, its unit, and what happens
+when it is reached.
+
+Usage: deuced limits
+
+Values are shown as DEUCED_LIMIT in the environment changes them.
+Change one with 'deuced serve --limit NAME=VALUE'.
+";
+
+/// The table of limits.
+pub fn limits(limits: &Limits) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str, default: &str, unit: &str, meaning: &str| {
+        let _ = writeln!(text, "{name:<26} {value:>12} {default:>12}  {unit:<13} {meaning}");
+    };
+    row("NAME", "VALUE", "DEFAULT", "UNIT", "MEANING");
+    for line in Limits::TABLE {
+        let value = limits.get(line.name).unwrap_or(line.default);
+        row(line.name, &value.to_string(), &line.default.to_string(), line.unit, line.meaning);
+    }
+    text
+}

@@ -1,0 +1,152 @@
+//! `deuced serve`: puts the house together, runs it, and takes it down in order.
+
+use crate::api::{App, Settings};
+use crate::cli::{PORT, Serve, prepare_data_directory, print};
+use crate::http::{Doors, Server, serve};
+use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout};
+use crate::ws::{close, form};
+use smol::LocalExecutor;
+use std::{
+    env, fs,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+/// How long sockets and requests may take to end when the server stops.
+const PARTING: Duration = Duration::from_millis(800);
+
+/// Serves until a signal.
+pub(super) fn run(settings: Serve) -> Result<(), String> {
+    // First of all, while there is one thread: threads inherit which signals are held back.
+    let termination = Termination::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    limit_threads_and_arenas();
+    if let Some(seconds) = env::var("DEUCED_CLOCK_OFFSET_SECONDS").ok().and_then(|text| text.parse().ok()) {
+        crate::domain::time::shift_clock(seconds);
+        log::warn!("the clock is shifted by {seconds} seconds, for a test");
+    }
+    let data = prepare_data_directory(settings.data.clone())?;
+    let sentence = |error: crate::domain::Error| error.to_string();
+    let behaviour = Settings { data: data.clone(), open: settings.open, limits: settings.limits.clone() };
+    let app = Rc::new(App::open(behaviour, form::render).map_err(sentence)?);
+    let listener = listen(&settings)?;
+    let address = listener.local_address().map_err(|error| format!("the port is not known: {error}"))?;
+    let address_file = AddressFile::write(&data, address)?;
+    announce(&settings, &app, address)?;
+
+    let executor = Rc::new(LocalExecutor::new());
+    let doors =
+        Doors { origins: settings.origins, trusted_proxies: settings.trusted_proxies, web: settings.web };
+    let server = Rc::new(Server::new(app.clone(), doors, &executor));
+    let publisher = executor.spawn({
+        let app = app.clone();
+        async move { app.publish_commits().await }
+    });
+    let accepting = executor.spawn(serve::accept(server.clone(), listener));
+    executor.spawn(heartbeat(app.clone())).detach();
+    let life = async {
+        let signal = termination.wait().await;
+        log::info!("stopping on {}", signal.unwrap_or("an error while waiting for signals"));
+        drop(accepting);
+        part(&server).await;
+        app.close();
+        publisher.await;
+    };
+    io::block_on(executor.run(life), || app.hub.flush());
+    // The tasks hold the server and the server the database: in this order all of it goes.
+    drop(executor);
+    drop((server, app, address_file));
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Ends what is going on: requests under way are finished, sockets are told.
+async fn part(server: &Server) {
+    server.stop();
+    server.app.hub.end_all(close::GOING_AWAY);
+    let quiet = async {
+        while server.is_busy() {
+            sleep_until(Instant::now() + Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Instant::now() + PARTING, quiet).await;
+}
+
+/// Pings all sockets together, round after round.
+async fn heartbeat(app: Rc<App>) {
+    let period = Duration::from_secs(app.limits().ping_every_seconds);
+    let patience = Duration::from_secs(app.limits().write_seconds);
+    loop {
+        sleep_until(Instant::now() + period).await;
+        app.hub.beat(Instant::now(), patience);
+    }
+}
+
+/// A household's server needs no more, and each thread that allocates costs an arena.
+fn limit_threads_and_arenas() {
+    // SAFETY: there is one thread, so nobody reads the environment meanwhile.
+    unsafe { env::set_var("BLOCKING_MAX_THREADS", io::worker::THREADS.to_string()) };
+    #[cfg(target_env = "gnu")]
+    // SAFETY: only sets numbers of the allocator, before it is used by a second thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        // What hashing a password took goes back to the system at once.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 10);
+    }
+}
+
+fn listen(settings: &Serve) -> Result<Listener, String> {
+    let tuning = Tuning {
+        send_buffer_bytes: u32::try_from(settings.limits.send_buffer_bytes / 2).unwrap_or(u32::MAX),
+        unacknowledged: Duration::from_secs(settings.limits.write_seconds),
+    };
+    let cannot =
+        |address: SocketAddr| move |error: std::io::Error| format!("cannot listen on {address}: {error}");
+    if let Some(address) = settings.listen {
+        return Listener::bind(address, tuning).map_err(cannot(address));
+    }
+    // One socket hears both kinds of addresses, where the system has both.
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
+    let only_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+    match Listener::bind(both, tuning) {
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+            Listener::bind(only_v4, tuning).map_err(cannot(only_v4))
+        }
+        result => result.map_err(cannot(both)),
+    }
+}
+
+/// Tells people where to go, and scripts where the server listens.
+fn announce(settings: &Serve, app: &App, address: SocketAddr) -> Result<(), String> {
+    log::info!("deuced {} serves {} on {address}", env!("CARGO_PKG_VERSION"), app.settings.data.display());
+    if settings.open {
+        log::warn!("--open: whoever can reach this port can log in as anybody, by name alone");
+    } else if crate::api::user::count(app.db()).map_err(|error| error.to_string())? == 0 {
+        log::warn!("there are no accounts yet: make one with 'deuced user add NAME --admin'");
+    }
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    print(&format!("Open http://{host}:{}/\n", address.port()))
+}
+
+/// The file that says where the running server listens.
+struct AddressFile(PathBuf);
+
+impl AddressFile {
+    fn write(data: &Path, address: SocketAddr) -> Result<AddressFile, String> {
+        let path = data.join("address");
+        // Renamed into place, so that nobody reads half of it.
+        let fresh = data.join("address.new");
+        let written = fs::write(&fresh, format!("{address}\n")).and_then(|()| fs::rename(&fresh, &path));
+        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        Ok(AddressFile(path))
+    }
+}
+
+impl Drop for AddressFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,44 @@
+//! `deuced user add`: makes an account, also beside a running server.
+
+use crate::api::{database_path, password, user};
+use crate::cli::{AddUser, prepare_data_directory, print};
+use crate::domain::user::uid_of;
+use crate::store::Db;
+use std::io::Read;
+
+/// Makes the account.
+pub(super) fn add(settings: &AddUser) -> Result<(), String> {
+    let sentence = |error: crate::domain::Error| error.to_string();
+    let name = user::clean_login_name(&settings.name, &settings.limits).map_err(sentence)?;
+    let password = if settings.password_from_stdin { read_password()? } else { ask_password(&name)? };
+    password::check_new(&password, &settings.limits).map_err(sentence)?;
+    let hash = password::hash(&password).map_err(sentence)?;
+
+    let db = Db::open(&database_path(&prepare_data_directory(settings.data.clone())?)).map_err(sentence)?;
+    db.write_now(|tx| user::add(tx, &settings.limits, &name, Some(&hash), settings.admin))
+        .map_err(sentence)?;
+    print(&format!("{} can log in now (id {})\n", name, uid_of(&name)))
+}
+
+/// The first line of standard input.
+fn read_password() -> Result<String, String> {
+    let mut text = String::new();
+    // Far more than any password that is accepted; a wrong file must not fill the memory.
+    let read = std::io::stdin().take(1 << 20).read_to_string(&mut text);
+    read.map_err(|error| format!("the password cannot be read from standard input: {error}"))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Asks twice, without echo.
+fn ask_password(name: &str) -> Result<String, String> {
+    let ask = |prompt: String| {
+        rpassword::prompt_password(prompt).map_err(|error| {
+            format!("there is no terminal to ask for the password ({error}): say --password-stdin")
+        })
+    };
+    let first = ask(format!("Password for {name}: "))?;
+    match ask("Once more: ".to_owned())? == first {
+        true => Ok(first),
+        false => Err("the two passwords differ; nothing was changed".to_owned()),
+    }
+}
