@@ -1,0 +1,41 @@
+//! What the stories stand on: a server of one's own, people who are logged in, their sockets, and a
+//! client that checks what every reply should have. No expectations about single endpoints: those
+//! are in the stories.
+//!
+//! `DEUCED_BIN` names another server binary than the one cargo built; `DEUCED_RUNNER` holds words
+//! put before it (`qemu-aarch64-static -L /usr/aarch64-linux-gnu`).
+
+pub mod check;
+pub mod client;
+pub mod picture;
+pub mod server;
+pub mod socket;
+pub mod wire;
+
+pub use client::{Client, Reply};
+pub use server::{Server, command};
+pub use socket::{Frame, Socket};
+pub use wire::Wire;
+
+use std::time::Duration;
+
+/// How long anything may take before it counts as never. Generous, because it is only waited out
+/// in tests that fail.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Runs `act` on `count` threads that start at the same moment, and collects what they return.
+pub fn together<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let start = std::sync::Barrier::new(count);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|index| {
+                let (start, act) = (&start, &act);
+                scope.spawn(move || {
+                    start.wait();
+                    act(index)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("a parallel act panicked")).collect()
+    })
+}

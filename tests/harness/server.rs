@@ -1,0 +1,365 @@
+//! A `deuced` process on a fresh data directory and a port the system chose.
+
+use super::{Client, PATIENCE, Wire};
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The password of everybody whom [`Server::person`] makes on a strict server.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// How a server is to be started.
+#[derive(Clone, Default)]
+pub struct Setup {
+    open: bool,
+    arguments: Vec<String>,
+}
+
+/// A running server; ends with the value.
+pub struct Server {
+    setup: Setup,
+    child: Child,
+    data: Directory,
+    place: Arc<Mutex<SocketAddr>>,
+    stderr: Arc<Mutex<String>>,
+    clock_offset_seconds: i64,
+}
+
+impl Setup {
+    /// Name-only login.
+    pub fn open(mut self) -> Setup {
+        self.open = true;
+        self
+    }
+
+    /// More words for `deuced serve`.
+    pub fn with<I: IntoIterator<Item = S>, S: Into<String>>(mut self, words: I) -> Setup {
+        self.arguments.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// Another value for one of the limits.
+    pub fn limit(self, name: &str, value: u64) -> Setup {
+        self.with(["--limit".to_string(), format!("{name}={value}")])
+    }
+
+    /// Starts it and waits until it listens.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let data = Directory::new();
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (child, place) = spawn(&self, &data.0, 0, &stderr);
+        Server {
+            setup: self,
+            child,
+            data,
+            place: Arc::new(Mutex::new(place)),
+            stderr,
+            clock_offset_seconds: 0,
+        }
+    }
+}
+
+impl Server {
+    /// A server where a name is enough.
+    #[track_caller]
+    pub fn open() -> Server {
+        Server::setup().open().start()
+    }
+
+    /// A server that wants passwords.
+    #[track_caller]
+    pub fn strict() -> Server {
+        Server::setup().start()
+    }
+
+    pub fn setup() -> Setup {
+        Setup::default()
+    }
+
+    /// Somebody who is logged in; on a strict server the account is made first, where it is new.
+    #[track_caller]
+    pub fn person(&self, name: &str) -> Client {
+        if !self.setup.open {
+            self.add_user(name, &[]);
+        }
+        self.device(name)
+    }
+
+    /// One more device of somebody: a login of its own.
+    #[track_caller]
+    pub fn device(&self, name: &str) -> Client {
+        let client = self.nobody();
+        client.login(name, (!self.setup.open).then_some(PASSWORD));
+        client
+    }
+
+    /// A client that is not logged in.
+    pub fn nobody(&self) -> Client {
+        Client::new(self.place.clone())
+    }
+
+    /// `deuced user add`, with [`PASSWORD`]. Says nothing when the account exists.
+    #[track_caller]
+    pub fn add_user(&self, name: &str, more: &[&str]) -> Output {
+        let mut words = vec!["user", "add", name, "--password-stdin", "--data", self.data_text()];
+        words.extend(more);
+        let output = run(&words, PASSWORD);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "deuced {words:?} failed: {text}");
+        output
+    }
+
+    /// A bare connection.
+    #[track_caller]
+    pub fn wire(&self) -> Wire {
+        Wire::open(self.address())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        *self.place.lock().unwrap()
+    }
+
+    pub fn data(&self) -> &Path {
+        &self.data.0
+    }
+
+    pub fn data_text(&self) -> &str {
+        self.data.0.to_str().unwrap()
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything said on stderr so far, by all processes of this server.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until the server has said this on stderr.
+    #[track_caller]
+    pub fn wait_for_words(&self, words: &str) {
+        let start = Instant::now();
+        while !self.stderr().contains(words) {
+            assert!(start.elapsed() < PATIENCE, "{words:?} is not in stderr:\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// SIGTERM, and the time until the process was gone.
+    #[track_caller]
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+        self.signal(libc::SIGTERM);
+        self.wait_for_end()
+    }
+
+    /// Any signal, without waiting for what comes of it.
+    pub fn signal(&self, number: i32) {
+        // SAFETY: our own child, which has not been waited for, so the number is still its own.
+        unsafe { libc::kill(self.child.id() as i32, number) };
+    }
+
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> (ExitStatus, Duration) {
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, asked.elapsed());
+            }
+            assert!(asked.elapsed() < PATIENCE, "the server does not stop; stderr:\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// SIGKILL: what a power cut leaves of a process.
+    pub fn kill9(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts again on the same data, after [`Server::terminate`] or [`Server::kill9`]. Clients
+    /// follow to the new port by themselves.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let (child, place) = spawn(&self.setup, &self.data.0, self.clock_offset_seconds, &self.stderr);
+        self.child = child;
+        *self.place.lock().unwrap() = place;
+    }
+
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.terminate();
+        self.start_again();
+    }
+
+    /// Stops, and starts with another setup on the same data.
+    #[track_caller]
+    pub fn restart_as(&mut self, setup: Setup) {
+        self.terminate();
+        self.setup = setup;
+        self.start_again();
+    }
+
+    /// Restarts with the server's clock so much further on.
+    #[track_caller]
+    pub fn restart_later(&mut self, seconds: i64) {
+        self.clock_offset_seconds += seconds;
+        self.restart();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- stderr of the server ---\n{}---", self.stderr());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A `deuced` command line in a clean environment.
+pub fn command() -> Command {
+    let binary = env::var("DEUCED_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_deuced").into());
+    let runner = env::var("DEUCED_RUNNER").unwrap_or_default();
+    let mut words: Vec<&str> = runner.split_whitespace().collect();
+    words.push(&binary);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env("TZ", "UTC");
+    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("DEUCED_")) {
+        command.env_remove(name);
+    }
+    for name in ["STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "NOTIFY_SOCKET", "LISTEN_FDS"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a `deuced` command to its end, with `input` and a line feed on stdin.
+pub fn run(words: &[&str], input: &str) -> Output {
+    finish(command().args(words), input)
+}
+
+/// Runs a prepared command to its end; one that does not end is killed and reported.
+#[track_caller]
+pub fn finish(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("deuced starts");
+    // A command that reads nothing may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(format!("{input}\n").as_bytes());
+    let (stdout, stderr) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!(
+                "the command does not end: {command:?}\n{}",
+                String::from_utf8_lossy(&stderr.join().unwrap())
+            );
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn collect(mut source: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = source.read_to_end(&mut all);
+        all
+    })
+}
+
+#[track_caller]
+fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String>>) -> (Child, SocketAddr) {
+    let _ = fs::remove_file(data.join("address"));
+    let mut command = command();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    if setup.open {
+        command.arg("--open");
+    }
+    command.args(&setup.arguments);
+    if offset_seconds != 0 {
+        command.env("DEUCED_CLOCK_OFFSET_SECONDS", offset_seconds.to_string());
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("deuced starts");
+    listen_to(child.stdout.take().unwrap(), log.clone());
+    listen_to(child.stderr.take().unwrap(), log.clone());
+    let place = wait_for_address(&mut child, data, log);
+    (child, place)
+}
+
+/// Waits until the server has written where it listens.
+#[track_caller]
+pub fn wait_for_address(child: &mut Child, data: &Path, log: &Arc<Mutex<String>>) -> SocketAddr {
+    let start = Instant::now();
+    loop {
+        if let Some(text) = fs::read_to_string(data.join("address")).ok().filter(|text| text.ends_with('\n'))
+        {
+            return text.trim().parse().unwrap_or_else(|_| panic!("the file `address` holds {text:?}"));
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            thread::sleep(Duration::from_millis(50));
+            panic!("the server ended at start with {status}; stderr:\n{}", log.lock().unwrap());
+        }
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("the server does not listen; stderr:\n{}", log.lock().unwrap());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Copies what a process says into `log`, line by line or not.
+pub fn listen_to(mut source: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = source.read(&mut buffer) {
+            log.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    });
+}
+
+/// A temporary directory, gone with the value.
+pub struct Directory(pub PathBuf);
+
+impl Directory {
+    pub fn new() -> Directory {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("deuced-stories-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
