@@ -1,4 +1,4 @@
-// The built-in page of deuced. What the server says is the truth: after every change and every
+// deuced's built-in page. What the server says is the truth: after every change and every
 // live event the page fetches anew instead of guessing, and it never claims what was not confirmed.
 
 const PAGE = 30;
@@ -10,7 +10,7 @@ const EMOJIS = {
 // What was fetched last. `me` is a new object for every login, so late answers can be told apart.
 const nothing = { groups: [], shown: null, group: null, members: [], entries: [], more: false };
 const state = { me: null, ...nothing };
-let wanted = PAGE; // How many entries "show more" has asked for so far.
+let wanted = PAGE; // How many entries are asked for.
 let picker = null; // The entry whose emojis are laid out.
 let lastPerson = null;
 
@@ -115,7 +115,7 @@ function show(view, title, anew = $(`view-${view}`).hidden) {
   $(`view-${view}`).querySelector("h1").focus({ preventScroll: true });
 }
 
-/** A text that is there only when there is something to say. */
+/** A text that shows only when there is one. */
 function tell(id, text) {
   $(id).textContent = text;
   $(id).hidden = !text;
@@ -141,7 +141,7 @@ function ask(question, yes) {
   });
 }
 
-/** Runs a form's deed, once at a time, and says below its fields what went wrong. */
+/** Runs a form's deed, once at a time, and says in it what went wrong. */
 function onSubmit(form, deed) {
   const say = (text) => (form.querySelector(".error").textContent = text);
   form.addEventListener("submit", async (event) => {
@@ -449,7 +449,7 @@ $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText($("invite-link").value);
     notice("Link copied.");
   } catch {
-    // On plain http there is no clipboard, but the old way still works nearly everywhere.
+    // On plain http there is no clipboard, but the old way works nearly everywhere.
     $("invite-link").select();
     notice(document.execCommand("copy") ? "Link copied." : "Please copy the marked link by hand.");
   }

@@ -15,7 +15,7 @@ use std::{
 /// What pages may do: everything from here, nothing from elsewhere. The existing client's bundle
 /// sets inline styles, which is why those are allowed.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data: blob:; connect-src 'self' ws: wss:; base-uri 'self'; object-src 'none'; frame-ancestors 'none'";
+    img-src 'self' data: blob:; connect-src 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'";
 
 /// No file of an app is larger; a mistaken `--web /` must not fill the memory.
 const MOST_BYTES: u64 = 64 << 20;

@@ -26,11 +26,12 @@ pub mod upgrade;
 
 use crate::api::App;
 use address::Network;
-use smol::LocalExecutor;
+use smol::{LocalExecutor, future::FutureExt};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     net::IpAddr,
+    panic::AssertUnwindSafe,
     path::PathBuf,
     rc::{Rc, Weak},
 };
@@ -79,10 +80,10 @@ impl Server {
         }
     }
 
-    /// Runs a task beside all others.
+    /// Runs a task beside all others. A panic in it ends it alone, and is logged by the panic hook.
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         if let Some(executor) = self.executor.upgrade() {
-            executor.spawn(task).detach();
+            executor.spawn(AssertUnwindSafe(task).catch_unwind()).detach();
         }
     }
 

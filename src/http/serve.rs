@@ -10,16 +10,13 @@ use crate::http::message::{Refusal, Request, Response};
 use crate::http::router::{self, Target, Verb};
 use crate::http::{Server, codec, upgrade};
 use crate::io::{Listener, Stream, sleep_until, timeout};
-use crate::ws;
+use crate::ws::{self, session::Opening};
 use smol::future::FutureExt;
 use std::{
-    cell::RefCell,
-    future::poll_fn,
     io,
     net::IpAddr,
     panic::AssertUnwindSafe,
     rc::Rc,
-    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -30,10 +27,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Room for the form around an uploaded picture.
 const MULTIPART_OVERHEAD: u64 = 64 << 10;
 
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 << 10]);
-}
-
 /// Accepts connections for ever.
 pub async fn accept(server: Rc<Server>, listener: Listener) {
     loop {
@@ -41,7 +34,7 @@ pub async fn accept(server: Rc<Server>, listener: Listener) {
             Ok((stream, address)) => {
                 let place = Place::take(&server, address);
                 let connection = connection(server.clone(), stream, address, place);
-                server.spawn(guarded(connection));
+                server.spawn(connection);
             }
             Err(error) => {
                 // Out of descriptors, most likely. Trying again at once would only spin.
@@ -50,11 +43,6 @@ pub async fn accept(server: Rc<Server>, listener: Listener) {
             }
         }
     }
-}
-
-/// A panic ends the connection it happened in, and is logged by the panic hook.
-async fn guarded(connection: impl Future<Output = ()>) {
-    let _ = AssertUnwindSafe(connection).catch_unwind().await;
 }
 
 /// A connection's place among those of all and of its address, given back when it ends.
@@ -198,7 +186,8 @@ impl Connection {
 
     /// A handler that panics is a fault of ours that its client should hear of.
     async fn answer(&self, target: Target, request: Request) -> Response {
-        let answer = router::answer(&self.server, target, request, self.address);
+        // In a box, because an idle connection should not carry around the room that handlers need.
+        let answer = Box::pin(router::answer(&self.server, target, request, self.address));
         match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
@@ -259,26 +248,11 @@ impl Connection {
     /// Reads what is there into the guard, and says how much it was.
     async fn read(&mut self) -> io::Result<usize> {
         let Connection { stream, guard, .. } = self;
-        poll_fn(|context| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                loop {
-                    match stream.try_read(scratch) {
-                        Ok(count) => {
-                            guard.feed(&scratch[..count]);
-                            return Poll::Ready(Ok(count));
-                        }
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            if stream.poll_readable(context).is_pending() {
-                                return Poll::Pending;
-                            }
-                        }
-                        Err(error) => return Poll::Ready(Err(error)),
-                    }
-                }
-            })
-        })
-        .await
+        let mut feed = |bytes: &[u8]| {
+            guard.feed(bytes);
+            bytes.len()
+        };
+        stream.take(&mut feed).await
     }
 
     async fn send(&mut self, response: Response, head_only: bool, keep_alive: bool) -> Result<(), End> {
@@ -318,13 +292,9 @@ impl Connection {
         let mut answer = Vec::new();
         codec::encode(accepted.answer, false, true, &mut answer);
         let Connection { server, stream, guard, .. } = self;
-        let session =
-            ws::session::run(server.app.clone(), stream, answer, guard.into_leftover(), accepted.owner);
-        let counted = async move {
-            let _place = place;
-            session.await;
-        };
-        server.clone().spawn(guarded(counted));
+        let opening =
+            Opening { stream, answer, read_ahead: guard.into_leftover(), owner: accepted.owner, place };
+        server.spawn(ws::session::run(server.app.clone(), opening));
     }
 
     async fn refuse(&mut self, failure: Failure) {
@@ -343,16 +313,6 @@ impl Connection {
     /// the kernel throw it away (RFC 9112 section 9.6).
     async fn part(&mut self) {
         self.stream.finish();
-        let drain = async {
-            let mut left = DRAIN_BYTES;
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = self.stream.read(&mut buffer).await {
-                left = left.saturating_sub(count);
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        timeout(Instant::now() + DRAIN_TIME, drain).await;
+        timeout(Instant::now() + DRAIN_TIME, self.stream.discard(DRAIN_BYTES)).await;
     }
 }

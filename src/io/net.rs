@@ -4,6 +4,8 @@
 
 use crate::io::reactor::{Direction, Source};
 use std::{
+    cell::RefCell,
+    future::poll_fn,
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsRawFd, RawFd},
@@ -76,6 +78,13 @@ fn set_option(fd: RawFd, level: i32, name: i32, value: u32) -> io::Result<()> {
     }
 }
 
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
+
+/// The most that is read at a time.
+pub const SCRATCH_BYTES: usize = 16 << 10;
+
 /// A connected socket.
 pub struct Stream {
     // Declared before the socket, so that it is dropped, and the kernel stops watching, first.
@@ -93,28 +102,51 @@ impl Stream {
         Ok(Stream { source: Source::new(socket.as_raw_fd())?, socket })
     }
 
-    /// Reads what is there, at least one byte unless the peer is done (then zero).
+    /// Hands what is there now to `take`; nothing at all is the end of the stream. The bytes lie in
+    /// a buffer that all connections share, so what is to be kept must be copied.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing to read yet.
+    pub fn try_take<T>(&self, take: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let count = self.source.attempt(Direction::Read, || (&self.socket).read(scratch))?;
+            if count < scratch.len() {
+                self.source.drained();
+            }
+            Ok(take(&scratch[..count]))
+        })
+    }
+
+    /// As [`Stream::try_take`], but waits until there is something.
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.perform(Direction::Read, || (&self.socket).read(buffer)).await?;
-        if count < buffer.len() {
-            self.source.drained();
-        }
-        Ok(count)
+    pub async fn take<T>(&self, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T> {
+        poll_fn(|context| {
+            loop {
+                match self.try_take(&mut take) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if self.poll_readable(context).is_pending() {
+                            return Poll::Pending;
+                        }
+                    }
+                    result => return Poll::Ready(result),
+                }
+            }
+        })
+        .await
     }
 
-    /// Reads what is there now.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there is nothing.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.attempt(Direction::Read, || (&self.socket).read(buffer))?;
-        if count < buffer.len() {
-            self.source.drained();
+    /// Reads and throws away until the peer is done or `most` bytes have come.
+    pub async fn discard(&self, most: usize) {
+        let mut left = most;
+        while let Ok(count @ 1..) = self.take(<[u8]>::len).await {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                return;
+            }
         }
-        Ok(count)
     }
 
     /// Writes what fits now.

@@ -9,7 +9,7 @@ use crate::api::{
     room::{self, Progress},
 };
 use crate::hub::{Ending, Errand, Owner, SessionId};
-use crate::io::{Stream, sleep_until, timeout};
+use crate::io::{Stream, net::SCRATCH_BYTES, sleep_until, timeout};
 use crate::ws::close::{self, Violation};
 use crate::ws::form::{self, Command};
 use crate::ws::frame;
@@ -19,7 +19,6 @@ use async_tungstenite::tungstenite::{
     protocol::{Role, WebSocketConfig, WebSocketContext},
 };
 use std::{
-    cell::RefCell,
     future::{Future, poll_fn},
     io::{self, Read, Write},
     pin::pin,
@@ -30,11 +29,6 @@ use std::{
 
 /// How long a peer may take to part.
 const PARTING: Duration = Duration::from_secs(2);
-
-thread_local! {
-    /// Where every socket's bytes are read to; what must be kept is copied from here.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 << 10]);
-}
 
 /// How a session came to its end.
 enum Leave {
@@ -61,9 +55,23 @@ struct Session {
     graceful: bool,
 }
 
-/// Serves a socket from the handshake's answer to its end. `read_ahead` is what came with the
-/// handshake's request.
-pub async fn run(app: Rc<App>, stream: Stream, answer: Vec<u8>, read_ahead: Vec<u8>, owner: Option<Owner>) {
+/// What becomes a socket.
+pub struct Opening<P> {
+    /// The connection.
+    pub stream: Stream,
+    /// The handshake's answer, to be sent first.
+    pub answer: Vec<u8>,
+    /// What came with the handshake's request.
+    pub read_ahead: Vec<u8>,
+    /// Whose socket it is, if anybody's.
+    pub owner: Option<Owner>,
+    /// Kept until the socket has ended.
+    pub place: P,
+}
+
+/// Serves a socket from the handshake's answer to its end.
+pub async fn run<P>(app: Rc<App>, opening: Opening<P>) {
+    let Opening { stream, answer, read_ahead, owner, place: _place } = opening;
     let stream = Rc::new(stream);
     let id = app.hub.enter(stream.clone(), owner);
     let budget = Budget::new(app.limits().frames_per_second, app.limits().frames_burst);
@@ -154,15 +162,16 @@ impl Session {
 
     /// Reads once and handles what came.
     async fn read(&mut self) -> Option<Leave> {
-        let (leave, full) = SCRATCH.with_borrow_mut(|scratch| match self.stream.try_read(scratch) {
-            Ok(0) => (Some(Leave::Orderly), false),
-            Ok(count) => (self.feed(&scratch[..count]), count == scratch.len()),
+        let stream = self.stream.clone();
+        let (leave, count) = match stream.try_take(|bytes| (self.feed(bytes), bytes.len())) {
+            Ok((_, 0)) => return Some(Leave::Orderly),
+            Ok(taken) => taken,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                (None, false)
+                return None;
             }
-            Err(_) => (Some(Leave::Ended(Ending::Gone)), false),
-        });
-        if full {
+            Err(_) => return Some(Leave::Ended(Ending::Gone)),
+        };
+        if count == SCRATCH_BYTES {
             // Whoever sends without end does so between the others' turns.
             smol::future::yield_now().await;
         }
@@ -215,7 +224,7 @@ impl Session {
 
     /// Ends the socket: the close frame first, then what is left is read and thrown away for a
     /// moment, because closing with bytes unread would make the kernel throw the frame away.
-    async fn part(mut self, leave: Leave) {
+    async fn part(&mut self, leave: Leave) {
         let deadline = Instant::now() + PARTING;
         match leave {
             Leave::Ended(Ending::Gone) => return,
@@ -231,7 +240,7 @@ impl Session {
         let sent = timeout(deadline, self.send_the_rest()).await;
         self.graceful = sent == Some(true);
         if matches!(leave, Leave::Ended(_)) {
-            let _ = timeout(deadline, self.read_the_rest()).await;
+            timeout(deadline, self.stream.discard(usize::MAX)).await;
         }
     }
 
@@ -246,11 +255,6 @@ impl Session {
                 Err(_) => return false,
             }
         }
-    }
-
-    async fn read_the_rest(&self) {
-        let mut buffer = [0; 1024];
-        while matches!(self.stream.read(&mut buffer).await, Ok(1..)) {}
     }
 }
 
