@@ -1,10 +1,9 @@
--- Rooms and their logs. `head` is the number of the newest event, `floor` of the newest that was
--- trimmed. What an event says is read from the nouns it names as far as they still exist.
+-- Rooms and their logs. A room's head is the number of its newest event, its floor that of the newest
+-- event that was trimmed; both are read from the log, so that an event writes one page less.
+-- What an event says is read from the nouns it names as far as they still exist.
 CREATE TABLE room (
-    id    INTEGER PRIMARY KEY AUTOINCREMENT,
-    name  TEXT NOT NULL UNIQUE,
-    head  INTEGER NOT NULL DEFAULT 0,
-    floor INTEGER NOT NULL DEFAULT 0
+    id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE
 ) STRICT;
 
 CREATE TABLE event (

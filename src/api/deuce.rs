@@ -2,13 +2,11 @@
 
 use crate::api::{group, view};
 use crate::domain::text::{Lines, clean};
-use crate::domain::{Code, EntryId, Error, GroupId, Kind, Limits, Reaction, Record, Result, Time, UserId};
-pub use crate::store::deuce::{Cursor, Page};
-use crate::store::{
-    self, Db, Tx,
-    deuce::{Listed, NewEntry},
-    idempotency::Given,
+use crate::domain::{
+    Code, Entry, EntryId, Error, GroupId, Kind, Limits, Reaction, Record, Result, Time, User, UserId,
 };
+pub use crate::store::deuce::{Cursor, Page};
+use crate::store::{self, Db, Tx, deuce::NewEntry, idempotency::Given};
 
 /// What somebody wants to log, cleaned and measured.
 pub struct NewDeuce {
@@ -139,21 +137,23 @@ fn check_day(tx: &Tx<'_>, limits: &Limits, me: UserId, more: u64) -> Result<()> 
 /// `NotFound` for entries the person cannot see, `Forbidden` for those of others.
 pub fn delete(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId) -> Result<()> {
     let missing = || Error::not_found("Entry not found");
-    let (number, room, entry) = store::deuce::find(tx, id)?.ok_or_else(missing)?;
+    let (room, entry) = store::deuce::find(tx, id)?.ok_or_else(missing)?;
     if entry.user != me {
         // Whoever is not in the group does not learn that there is such an entry.
         store::member::place(tx, entry.group, me)?.ok_or_else(missing)?;
         return Err(Error::forbidden("Only the author can delete an entry"));
     }
-    store::deuce::delete(tx, number)?;
+    store::deuce::delete(tx, id)?;
     store::deuce::count_day(tx, me, entry.created_at, -1)?;
     store::room::append(tx, room, me, Kind::DeuceDeleted(id), limits.events_per_room)
 }
 
 /// One entry of the feed.
 pub struct FeedEntry {
-    /// The entry and its author.
-    pub listed: Listed,
+    /// The entry.
+    pub entry: Entry,
+    /// Its author.
+    pub author: User,
     /// What others made of it.
     pub reactions: Vec<Reaction>,
 }
@@ -180,12 +180,11 @@ pub fn feed(db: &Db, me: UserId, only: Option<GroupId>, page: &Page) -> Result<F
     let mut listed = store::deuce::page(db, &groups, &longer)?;
     let more = listed.len() as u64 > page.limit;
     listed.truncate(page.limit as usize);
-    let last =
-        listed.last().map(|last| Cursor { logged_at: last.entry.logged_at.millis(), number: last.number });
+    let last = listed.last().map(|(entry, _)| Cursor { logged_at: entry.logged_at.millis(), id: entry.id });
     let mut entries = Vec::with_capacity(listed.len());
-    for listed in listed {
-        let reactions = store::reaction::list(db, listed.number, listed.entry.id)?;
-        entries.push(FeedEntry { listed, reactions });
+    for (entry, author) in listed {
+        let reactions = store::reaction::list(db, entry.id)?;
+        entries.push(FeedEntry { entry, author, reactions });
     }
     Ok(Feed { entries, next: last.filter(|_| more) })
 }

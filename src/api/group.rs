@@ -107,10 +107,7 @@ pub fn detail(db: &Db, id: GroupId, me: UserId, page: Option<&Page>) -> Result<D
     place(db, id, me)?;
     let entries = match page {
         None => store::deuce::list(db, id)?,
-        Some(page) => {
-            let listed = store::deuce::page(db, &[id], page)?;
-            listed.into_iter().map(|listed| (listed.entry, listed.author)).collect()
-        }
+        Some(page) => store::deuce::page(db, &[id], page)?,
     };
     let group = store::group::find(db, id)?.ok_or_else(|| Error::forbidden("Not authorized"))?;
     Ok(Detail { group, members: store::member::list(db, id)?, entries })

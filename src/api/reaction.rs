@@ -18,12 +18,11 @@ pub fn clean_emoji(emoji: &str, limits: &Limits) -> Result<String> {
     }
 }
 
-/// The number and room of an entry that the person may see.
-fn visible(db: &Db, me: UserId, id: EntryId) -> Result<(i64, RoomId)> {
-    let (number, room, entry) =
-        store::deuce::find(db, id)?.ok_or_else(|| Error::not_found("Entry not found"))?;
+/// The room of an entry that the person may see.
+fn visible(db: &Db, me: UserId, id: EntryId) -> Result<RoomId> {
+    let (room, entry) = store::deuce::find(db, id)?.ok_or_else(|| Error::not_found("Entry not found"))?;
     match store::member::place(db, entry.group, me)? {
-        Some(_) => Ok((number, room)),
+        Some(_) => Ok(room),
         None => Err(Error::forbidden("Not authorized to react to this entry")),
     }
 }
@@ -34,11 +33,11 @@ fn visible(db: &Db, me: UserId, id: EntryId) -> Result<(i64, RoomId)> {
 /// `NotFound`, `Forbidden` outside the entry's group, `Invalid` when the person gave this emoji
 /// already or the entry has too many reactions.
 pub fn add(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str) -> Result<Reaction> {
-    let (number, room) = visible(tx, me, id)?;
-    if store::reaction::count(tx, number)? >= limits.reactions_per_entry {
+    let room = visible(tx, me, id)?;
+    if store::reaction::count(tx, id)? >= limits.reactions_per_entry {
         return Err(Error::invalid(format!("An entry has at most {} reactions", limits.reactions_per_entry)));
     }
-    let reaction = store::reaction::insert(tx, number, me, emoji)?
+    let reaction = store::reaction::insert(tx, id, me, emoji)?
         .ok_or_else(|| Error::invalid("You've already reacted with this emoji"))?;
     store::room::append(tx, room, me, Kind::ReactionAdded(id, emoji.to_owned()), limits.events_per_room)?;
     let user = crate::api::user::find(tx, me)?;
@@ -50,8 +49,8 @@ pub fn add(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str) -
 /// # Errors
 /// Those of the storage.
 pub fn remove(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str) -> Result<()> {
-    let Ok((number, room)) = visible(tx, me, id) else { return Ok(()) };
-    if store::reaction::delete(tx, number, me, emoji)? {
+    let Ok(room) = visible(tx, me, id) else { return Ok(()) };
+    if store::reaction::delete(tx, id, me, emoji)? {
         store::room::append(
             tx,
             room,
@@ -69,7 +68,7 @@ pub fn remove(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str
 /// `Forbidden` outside the entry's group.
 pub fn list(db: &Db, me: UserId, id: EntryId) -> Result<Vec<Reaction>> {
     match visible(db, me, id) {
-        Ok((number, _)) => store::reaction::list(db, number, id),
+        Ok(_) => store::reaction::list(db, id),
         Err(error) if error.code == crate::domain::Code::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }

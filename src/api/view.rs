@@ -413,7 +413,7 @@ pub fn feed(entries: &[FeedEntry]) -> Result<String> {
         .iter()
         .map(|one| EntryView {
             reactions: Some(one.reactions.iter().map(ReactionView::of).collect()),
-            ..EntryView::with_author(&one.listed.entry, &one.listed.author)
+            ..EntryView::with_author(&one.entry, &one.author)
         })
         .collect();
     text(&views)

@@ -71,9 +71,23 @@ impl GroupId {
 }
 
 impl EntryId {
-    /// A new entry's id.
+    /// A new entry's id. Larger than all that this thread made or was told of.
     pub fn new() -> EntryId {
         EntryId(time_ordered())
+    }
+
+    /// The smallest id that an entry stored at `time` can have.
+    pub fn first_of(time: Time) -> EntryId {
+        let millis = u64::try_from(time.millis()).unwrap_or(0);
+        EntryId(Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid().into_bytes())
+    }
+
+    /// Makes all ids that this thread will make follow this one, whatever the clock says: ids are the
+    /// order of entries, also after a restart in 1970.
+    pub fn follow(self) {
+        let millis = self.0[..6].iter().fold(0, |millis, byte| millis << 8 | u64::from(*byte));
+        let counter = u16::from_be_bytes([self.0[6], self.0[7]]) & 0xfff;
+        LAST.set(LAST.get().max((millis, counter)));
     }
 }
 
@@ -125,13 +139,15 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+thread_local! {
+    /// The newest id's milliseconds, and its number within them.
+    static LAST: Cell<(u64, u16)> = const { Cell::new((0, 0)) };
+    static TAIL: Cell<Option<nanorand::WyRand>> = const { Cell::new(None) };
+}
+
 /// A UUID v7. Within one thread each is larger than the one before, also in the same millisecond
 /// and also when the clock goes back: a page of the index is then written once, not often.
 fn time_ordered() -> [u8; 16] {
-    thread_local! {
-        static LAST: Cell<(u64, u16)> = const { Cell::new((0, 0)) };
-        static TAIL: Cell<Option<nanorand::WyRand>> = const { Cell::new(None) };
-    }
     let (last, counter) = LAST.get();
     let now = u64::try_from(Time::now().millis()).unwrap_or(0);
     let (millis, counter) = match now > last {
@@ -161,6 +177,14 @@ mod tests {
     fn ids_of_one_thread_ascend() {
         let ids: Vec<EntryId> = (0..20_000).map(|_| EntryId::new()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn ids_follow_the_newest_one_from_before_the_clock_was_lost() {
+        let future = EntryId::first_of(Time::now().plus_seconds(86_400 * 365));
+        future.follow();
+        let (first, second) = (EntryId::new(), EntryId::new());
+        assert!(future < first && first < second);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::domain::{Entry, EntryId, GroupId, Result, RoomId, Time, User, UserId};
 use crate::store::{Db, Tx, time_at, user};
 use rusqlite::{Row, params};
+use std::cmp::Reverse;
 
 /// The columns that [`from_row`] reads, in its order. The author's wire id comes from `user`.
 macro_rules! entry_columns {
@@ -83,23 +84,21 @@ pub fn count_day(tx: &Tx<'_>, user: UserId, stored_at: Time, entries: i64) -> Re
     Ok(())
 }
 
-/// How many entries a person has stored since `since`, one for each group. Only asked where there
-/// is a daily cap, and never looking further back than a hundred thousand entries.
+/// How many entries a person has stored since `since`, one for each group.
 pub fn count_since(db: &Db, user: UserId, since: Time) -> Result<u64> {
-    let sql = "SELECT count(*) FROM entry WHERE user_id = ?1 AND created_at >= ?2
-               AND number > (SELECT coalesce(max(number), 0) - 100000 FROM entry)";
-    db.only(sql, params![user.0, since.millis()], |row| row.get(0))
+    let sql = "SELECT count(*) FROM entry WHERE id >= ?3 AND user_id = ?1 AND created_at >= ?2";
+    db.only(sql, params![user.0, since.millis(), EntryId::first_of(since).0], |row| row.get(0))
 }
 
-/// An entry with its number, its group's room and its author.
-pub fn find(db: &Db, id: EntryId) -> Result<Option<(i64, RoomId, Entry)>> {
+/// An entry with its group's room.
+pub fn find(db: &Db, id: EntryId) -> Result<Option<(RoomId, Entry)>> {
     let sql = concat!(
         r#"SELECT "#,
         entry_columns!(),
-        r#", entry.number, "group".room_id FROM entry JOIN user ON user.id = entry.user_id
+        r#", "group".room_id FROM entry JOIN user ON user.id = entry.user_id
            JOIN "group" ON "group".id = entry.group_id WHERE entry.id = ?1"#
     );
-    db.one(sql, [id.0], |row| Ok((row.get(WIDTH)?, RoomId(row.get(WIDTH + 1)?), from_row(row, 0)?)))
+    db.one(sql, [id.0], |row| Ok((RoomId(row.get(WIDTH)?), from_row(row, 0)?)))
 }
 
 /// How many entries a group has.
@@ -114,18 +113,18 @@ pub fn list(db: &Db, group: GroupId) -> Result<Vec<(Entry, User)>> {
         entry_columns!(),
         ", ",
         user::user_columns!(),
-        " FROM entry JOIN user ON user.id = entry.user_id WHERE entry.group_id = ?1 ORDER BY entry.number DESC"
+        " FROM entry JOIN user ON user.id = entry.user_id WHERE entry.group_id = ?1 ORDER BY entry.id DESC"
     );
     db.all(sql, [group.0], with_author)
 }
 
-/// Where a page of the feed begins: after the entry with this time and number.
+/// Where a page of the feed begins: after the entry with this time and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The entry's `loggedAt`.
     pub logged_at: i64,
-    /// The entry's number.
-    pub number: i64,
+    /// The entry's id.
+    pub id: EntryId,
 }
 
 /// One page of entries.
@@ -138,39 +137,31 @@ pub struct Page {
     pub after: Option<Cursor>,
 }
 
-/// An entry of a page.
-pub struct Listed {
-    /// Its number.
-    pub number: i64,
-    /// The entry.
-    pub entry: Entry,
-    /// Its author.
-    pub author: User,
-}
-
 /// A page of the entries of these groups, latest `loggedAt` first. Reads at most `limit + offset`
 /// entries of each group.
-pub fn page(db: &Db, groups: &[GroupId], page: &Page) -> Result<Vec<Listed>> {
+pub fn page(db: &Db, groups: &[GroupId], page: &Page) -> Result<Vec<(Entry, User)>> {
     let sql = concat!(
         "SELECT ",
         entry_columns!(),
         ", ",
         user::user_columns!(),
-        ", entry.number FROM entry JOIN user ON user.id = entry.user_id
-         WHERE entry.group_id = ?1 AND (entry.logged_at, entry.number) < (?2, ?3)
-         ORDER BY entry.logged_at DESC, entry.number DESC LIMIT ?4"
+        " FROM entry JOIN user ON user.id = entry.user_id
+         WHERE entry.group_id = ?1 AND (entry.logged_at, entry.id) < (?2, ?3)
+         ORDER BY entry.logged_at DESC, entry.id DESC LIMIT ?4"
     );
-    let after = page.after.unwrap_or(Cursor { logged_at: i64::MAX, number: i64::MAX });
+    let after = page.after.unwrap_or(Cursor { logged_at: i64::MAX, id: EntryId([0xff; 16]) });
     let most = page.limit + page.offset;
     let mut found = Vec::new();
     for group in groups {
-        found.extend(db.all(sql, params![group.0, after.logged_at, after.number, most as i64], |row| {
-            let (entry, author) = with_author(row)?;
-            Ok(Listed { number: row.get(WIDTH + user::WIDTH)?, entry, author })
-        })?);
+        found.extend(db.all(sql, params![group.0, after.logged_at, after.id.0, most as i64], with_author)?);
     }
-    found.sort_by_key(|listed| std::cmp::Reverse((listed.entry.logged_at, listed.number)));
+    found.sort_by_key(|(entry, _)| Reverse((entry.logged_at, entry.id)));
     Ok(found.into_iter().skip(page.offset as usize).take(page.limit as usize).collect())
+}
+
+/// The newest entry's id, which all ids to come must follow.
+pub fn newest(db: &Db) -> Result<Option<EntryId>> {
+    db.only("SELECT max(id) FROM entry", [], |row| Ok(row.get::<_, Option<[u8; 16]>>(0)?.map(EntryId)))
 }
 
 /// Everything a person has written and still has, oldest first.
@@ -178,14 +169,14 @@ pub fn list_of(db: &Db, author: UserId) -> Result<Vec<Entry>> {
     let sql = concat!(
         "SELECT ",
         entry_columns!(),
-        " FROM entry JOIN user ON user.id = entry.user_id WHERE entry.user_id = ?1 ORDER BY entry.number"
+        " FROM entry JOIN user ON user.id = entry.user_id WHERE entry.user_id = ?1 ORDER BY entry.id"
     );
     db.all(sql, [author.0], |row| from_row(row, 0))
 }
 
 /// Removes an entry with its reactions.
-pub fn delete(tx: &Tx<'_>, number: i64) -> Result<()> {
-    tx.execute("DELETE FROM entry WHERE number = ?1", [number])?;
+pub fn delete(tx: &Tx<'_>, id: EntryId) -> Result<()> {
+    tx.execute("DELETE FROM entry WHERE id = ?1", [id.0])?;
     Ok(())
 }
 

@@ -51,7 +51,7 @@ pub fn find(db: &Db, id: GroupId) -> Result<Option<Group>> {
 pub fn list(db: &Db, user: UserId) -> Result<Vec<GroupSummary>> {
     let sql = concat!(
         "WITH newest AS (
-             SELECT mine.group_id, count(entry.number) AS entries, max(entry.number) AS number
+             SELECT mine.group_id, count(entry.id) AS entries, max(entry.id) AS entry_id
              FROM member AS mine LEFT JOIN entry ON entry.group_id = mine.group_id
              WHERE mine.user_id = ?1 GROUP BY mine.group_id)
          SELECT ",
@@ -60,8 +60,8 @@ pub fn list(db: &Db, user: UserId) -> Result<Vec<GroupSummary>> {
          FROM newest
          JOIN "group" ON "group".id = newest.group_id
          JOIN user AS maker ON maker.id = "group".created_by
-         LEFT JOIN entry ON entry.number = newest.number
-         ORDER BY newest.number IS NOT NULL, newest.number DESC, "group".id DESC"#
+         LEFT JOIN entry ON entry.id = newest.entry_id
+         ORDER BY newest.entry_id IS NOT NULL, newest.entry_id DESC, "group".id DESC"#
     );
     db.all(sql, [user.0], |row| {
         let last_activity = match row.get::<_, Option<i64>>(WIDTH + 2)? {

@@ -53,16 +53,15 @@ pub fn delete(tx: &Tx<'_>, room: RoomId) -> Result<()> {
     Ok(())
 }
 
-/// The number of a room's newest event.
+/// The number of a room's newest event. Trimming never takes the newest.
 pub fn head(db: &Db, room: RoomId) -> Result<i64> {
-    db.one("SELECT head FROM room WHERE id = ?1", [room.0], |row| row.get(0)).map(Option::unwrap_or_default)
+    db.only("SELECT coalesce(max(seq), 0) FROM event WHERE room_id = ?1", [room.0], |row| row.get(0))
 }
 
 /// Numbers an event, keeps it, and has it told after the commit. At most `keep` events of the
 /// room stay.
 pub fn append(tx: &Tx<'_>, room: RoomId, sender: UserId, kind: Kind, keep: u64) -> Result<()> {
-    let seq =
-        tx.only("UPDATE room SET head = head + 1 WHERE id = ?1 RETURNING head", [room.0], |row| row.get(0))?;
+    let seq = head(tx, room)? + 1;
     let event = Event { room, seq, id: EventId::new(), sender, at: tx.now(), kind };
     let columns = columns(&event.kind);
     tx.execute(
@@ -89,11 +88,7 @@ pub fn append(tx: &Tx<'_>, room: RoomId, sender: UserId, kind: Kind, keep: u64) 
 }
 
 fn trim(tx: &Tx<'_>, room: RoomId, floor: i64) -> Result<()> {
-    let raised =
-        tx.execute("UPDATE room SET floor = ?2 WHERE id = ?1 AND floor < ?2", params![room.0, floor])?;
-    if raised > 0 {
-        tx.execute("DELETE FROM event WHERE room_id = ?1 AND seq <= ?2", params![room.0, floor])?;
-    }
+    tx.execute("DELETE FROM event WHERE room_id = ?1 AND seq <= ?2", params![room.0, floor])?;
     Ok(())
 }
 
@@ -102,7 +97,7 @@ pub fn events_after(db: &Db, room: RoomId, cursor: i64, limit: u64) -> Result<Ve
     // The nouns come along by outer joins: an entry taken back leaves its event without them.
     let sql = concat!(
         "SELECT event.seq, event.id, event.kind, event.sender_id, event.entry_id, event.person_id, event.body,
-                event.at, entry.number, ",
+                event.at, ",
         deuce::entry_columns!(),
         ", ",
         user::user_columns!(),
@@ -115,14 +110,14 @@ pub fn events_after(db: &Db, room: RoomId, cursor: i64, limit: u64) -> Result<Ve
 }
 
 fn from_row(room: RoomId, row: &Row<'_>) -> rusqlite::Result<Event> {
-    const ENTRY: usize = 9;
+    const ENTRY: usize = 8;
     let entry = || -> rusqlite::Result<EntryId> {
         Ok(EntryId(row.get::<_, Option<[u8; 16]>>(4)?.unwrap_or_default()))
     };
     let person =
         || -> rusqlite::Result<UserId> { Ok(UserId(row.get::<_, Option<i64>>(5)?.unwrap_or_default())) };
     let body = || -> rusqlite::Result<String> { Ok(row.get::<_, Option<String>>(6)?.unwrap_or_default()) };
-    let kept = row.get::<_, Option<i64>>(ENTRY - 1)?.is_some();
+    let kept = row.get::<_, Option<[u8; 16]>>(ENTRY)?.is_some();
     let kind = match row.get(2)? {
         code::DEUCE_LOGGED if kept => {
             let logged = (deuce::from_row(row, ENTRY)?, user::from_row(row, ENTRY + deuce::WIDTH)?);
@@ -153,7 +148,7 @@ mod tests {
     use crate::store::test::in_tx;
 
     #[test]
-    fn numbers_are_dense_and_trimming_raises_the_floor() {
+    fn numbers_are_dense_and_trimming_keeps_the_newest() {
         in_tx(|tx| {
             let (room, other) = (insert(tx, "one").unwrap(), insert(tx, "two").unwrap());
             for _ in 0..600 {

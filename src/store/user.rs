@@ -13,9 +13,6 @@ macro_rules! user_columns {
 }
 pub(super) use user_columns;
 
-/// How many columns that are.
-pub(super) const WIDTH: usize = 11;
-
 /// The person whose columns begin at `at`.
 pub(super) fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
     Ok(User {

@@ -5,8 +5,8 @@
 //! events come back to the loop in the order of the commits, with one wake for a batch. A failed
 //! commit fails every job in it, and nothing of it is told to anyone.
 
-use crate::domain::{Code, Error, Event, Result};
-use crate::store::{Db, Tx};
+use crate::domain::{Code, EntryId, Error, Event, Result};
+use crate::store::{Db, Tx, deuce};
 use std::{
     future::poll_fn,
     path::{Path, PathBuf},
@@ -213,6 +213,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The thread's life: batch after batch until the queue is closed and empty.
 fn run(db: Db, path: &Path, shared: &Shared) {
+    match deuce::newest(&db) {
+        Ok(newest) => newest.into_iter().for_each(EntryId::follow),
+        Err(error) => log::error!("the newest entry could not be read: {error}"),
+    }
     let mut connection = Reopening { db: Some(db), path: path.to_owned() };
     while let Some(jobs) = next_jobs(shared) {
         let batch = match connection.get() {

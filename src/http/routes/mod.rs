@@ -14,7 +14,7 @@ mod user;
 use crate::api::App;
 use crate::api::deuce::{Cursor, Page};
 use crate::api::pace::{Deed, Doer};
-use crate::domain::{Error, GroupId, Limits, UserId};
+use crate::domain::{EntryId, Error, GroupId, Limits, UserId};
 use crate::http::address::Peer;
 use crate::http::auth::Caller;
 use crate::http::body::{self, Fields};
@@ -98,16 +98,15 @@ fn number(text: Option<&str>, name: &str, least: u64) -> Result<Option<u64>> {
     }
 }
 
-/// Cursors are `<milliseconds>.<number>`; clients are not to know.
+/// Cursors are `<milliseconds>.<entry>`; clients are not to know.
 fn parse_cursor(text: &str) -> Result<Cursor> {
-    let parts = text.split_once('.').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
-    let (logged_at, number) =
-        parts.ok_or_else(|| Failure::new(400, "before: not a cursor of this server"))?;
-    Ok(Cursor { logged_at, number })
+    let parts = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, EntryId::parse(id)?)));
+    let (logged_at, id) = parts.ok_or_else(|| Failure::new(400, "before: not a cursor of this server"))?;
+    Ok(Cursor { logged_at, id })
 }
 
 fn write_cursor(cursor: Cursor) -> String {
-    format!("{}.{}", cursor.logged_at, cursor.number)
+    format!("{}.{}", cursor.logged_at, cursor.id)
 }
 
 fn ok() -> Response {
