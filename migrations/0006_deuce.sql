@@ -10,12 +10,3 @@ CREATE TABLE entry (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX entry_group ON entry (group_id, logged_at);
-
--- Entries per person and calendar day, one for each group. Counted as they are stored: a day is
--- cut by the server's time zone of that moment and stays where it was.
-CREATE TABLE day (
-    user_id INTEGER NOT NULL REFERENCES user (id) ON DELETE CASCADE,
-    day     TEXT NOT NULL,
-    count   INTEGER NOT NULL,
-    PRIMARY KEY (user_id, day)
-) STRICT, WITHOUT ROWID;

@@ -65,8 +65,7 @@ pub fn log(tx: &Tx<'_>, limits: &Limits, me: UserId, new: &NewDeuce, key: Option
     let groups = places(tx, me, &new.groups)?;
     check_day(tx, limits, me, groups.len() as u64)?;
 
-    let author = store::user::count_deuce(tx, me)?;
-    store::deuce::count_day(tx, me, tx.now(), groups.len() as i64)?;
+    let author = store::user::count_deuce(tx, me, groups.len() as u64)?;
     let row = NewEntry {
         author: &author,
         location: &new.location,
@@ -144,7 +143,7 @@ pub fn delete(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId) -> Result<(
         return Err(Error::forbidden("Only the author can delete an entry"));
     }
     store::deuce::delete(tx, id)?;
-    store::deuce::count_day(tx, me, entry.created_at, -1)?;
+    store::user::recount_days(tx, me)?;
     store::room::append(tx, room, me, Kind::DeuceDeleted(id), limits.events_per_room)
 }
 

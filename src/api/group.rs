@@ -134,11 +134,11 @@ pub struct Change {
 ///
 /// # Errors
 /// `Forbidden` for everybody but its admins.
-pub fn update(tx: &Tx<'_>, limits: &Limits, id: GroupId, me: UserId, change: Change) -> Result<Group> {
+pub fn update(tx: &Tx<'_>, limits: &Limits, id: GroupId, me: UserId, change: &Change) -> Result<Group> {
     let place = admin_place(tx, id, me)?;
     let group = found(tx, id)?;
-    let name = change.name.unwrap_or(group.name);
-    let description = change.description.unwrap_or(group.description);
+    let name = change.name.clone().unwrap_or(group.name);
+    let description = change.description.clone().unwrap_or(group.description);
     store::group::update(tx, id, &name, description.as_deref())?;
     store::room::append(tx, place.room, me, Kind::GroupChanged, limits.events_per_room)?;
     found(tx, id)
@@ -155,7 +155,9 @@ pub fn delete(tx: &Tx<'_>, limits: &Limits, id: GroupId, me: UserId) -> Result<(
 
 fn dissolve(tx: &Tx<'_>, limits: &Limits, id: GroupId, place: Place, me: UserId) -> Result<()> {
     store::room::append(tx, place.room, me, Kind::GroupDeleted, limits.events_per_room)?;
-    store::group::delete(tx, id, place.room)
+    let authors = store::deuce::authors(tx, id)?;
+    store::group::delete(tx, id, place.room)?;
+    authors.into_iter().try_for_each(|author| store::user::recount_days(tx, author))
 }
 
 /// Takes a member out of a group. With the last member the group goes too.

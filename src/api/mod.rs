@@ -30,6 +30,7 @@ use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
+use token::Recent;
 
 /// How the server was told to behave.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ pub struct App {
     pub started: Instant,
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
+    recent_logins: RefCell<Recent>,
     db: Db,
     writer: Writer,
     _lock: Lock,
@@ -80,6 +82,7 @@ impl App {
             jobs: Lane::new(limits.waiting_jobs),
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
+            recent_logins: RefCell::default(),
             db: Db::open_reader(&path)?,
             writer,
             settings,
@@ -100,13 +103,14 @@ impl App {
     }
 
     /// Carries out a verb that changes something. When this returns `Ok`, everything is on the
-    /// card and has been published.
+    /// card and has been published. The verb may be called more than once before that; only the last
+    /// call counts.
     ///
     /// # Errors
     /// The verb's refusal, or that of the storage; then nothing was changed or told.
     pub async fn write<T: Send + 'static>(
         &self,
-        verb: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        verb: impl Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.writer.submit(verb).await
     }

@@ -1,11 +1,16 @@
 //! Logins: how a name becomes a session, and how it ends.
 
-use crate::api::{invite, user};
+use crate::api::{App, invite, user};
 use crate::domain::user::uid_of;
 use crate::domain::{
     Code, Error, Group, InviteId, Limits, Result, Secret, Time, Token, TokenId, User, UserId,
 };
+use crate::hub::Ending;
 use crate::store::{self, Db, Tx};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// Somebody who proved who they are.
 #[derive(Clone, Copy, Debug)]
@@ -30,15 +35,59 @@ pub struct LoggedIn {
     pub ended: Vec<TokenId>,
 }
 
+/// Logins recognised a moment ago, so that a page that asks for many things at once is looked up
+/// once. Whatever ends a login in this process empties it; what another process ends is noticed
+/// when the moment is over.
+#[derive(Default)]
+pub struct Recent {
+    known: HashMap<[u8; 32], (Token, Instant)>,
+}
+
+const RECENT: Duration = Duration::from_secs(1);
+const MOST_RECENT: usize = 256;
+
+impl Recent {
+    fn find(&self, hash: &[u8; 32]) -> Option<Token> {
+        let (token, since) = self.known.get(hash)?;
+        (since.elapsed() < RECENT).then_some(*token)
+    }
+
+    fn remember(&mut self, hash: [u8; 32], token: Token) {
+        if self.known.len() >= MOST_RECENT {
+            self.known.clear();
+        }
+        self.known.insert(hash, (token, Instant::now()));
+    }
+}
+
 /// Whose login a secret is, unless it has ended.
 ///
 /// # Errors
 /// `Unauthorized` when it is nobody's.
-pub fn recognise(db: &Db, secret: &Secret) -> Result<Me> {
-    match store::token::find(db, &secret.hash())? {
-        Some(token) if token.expires_at > Time::now() => Ok(Me { user: token.user, token }),
-        _ => Err(Error::unauthorized()),
+pub fn recognise(app: &App, secret: &Secret) -> Result<Me> {
+    let hash = secret.hash();
+    let recent = app.recent_logins.borrow().find(&hash);
+    let token = match recent {
+        Some(token) => Some(token),
+        None => store::token::find(app.db(), &hash)?,
+    };
+    let token = token.filter(|token| token.expires_at > Time::now()).ok_or_else(Error::unauthorized)?;
+    if recent.is_none() {
+        app.recent_logins.borrow_mut().remember(hash, token);
     }
+    Ok(Me { user: token.user, token })
+}
+
+/// What has to follow when a login's row has changed.
+pub fn changed(app: &App) {
+    app.recent_logins.borrow_mut().known.clear();
+}
+
+/// What has to follow when logins have ended: nobody is recognised by them any more, and their
+/// sockets are told.
+pub fn ended(app: &App, tokens: &[TokenId], ending: Ending) {
+    changed(app);
+    tokens.iter().for_each(|token| app.hub.end_token(*token, ending));
 }
 
 /// Whether a login in use is due to be prolonged. Once a day is enough, and spares the card.

@@ -90,7 +90,7 @@ fn limit_threads_and_arenas() {
     #[cfg(target_env = "gnu")]
     // SAFETY: only sets numbers of the allocator, before it is used by a second thread.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
         // What hashing a password took goes back to the system at once.
         libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 10);

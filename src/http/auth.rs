@@ -81,7 +81,7 @@ pub fn socket_caller(server: &Server, headers: &Headers, query: &Query) -> Resul
 
 fn recognise(server: &Server, source: Source, text: &str) -> Result<Caller> {
     let recognised = match Secret::parse(text) {
-        Some(secret) => token::recognise(server.app.db(), &secret).map(|me| Caller { me, source, secret }),
+        Some(secret) => token::recognise(&server.app, &secret).map(|me| Caller { me, source, secret }),
         None => Err(crate::domain::Error::unauthorized()),
     };
     recognised.map_err(|error| {

@@ -266,6 +266,7 @@ async fn renew(server: &Rc<Server>, caller: &Caller, peer: &Peer, response: Resp
     let (limits, token) = (server.app.limits().clone(), caller.me.token.id);
     // The request was carried out; that its login could not be prolonged is no reason to deny it.
     let renewed = server.app.write(move |tx| token::renew(tx, &limits, token)).await;
+    token::changed(&server.app);
     let told = response.headers.iter().any(|(name, _)| *name == "set-cookie");
     if renewed.is_ok() && caller.source == Source::Cookie && !told {
         return Ok(response.with("set-cookie", auth::set_cookie(&caller.secret, server.app.limits(), peer)));

@@ -74,16 +74,6 @@ pub fn insert(tx: &Tx<'_>, new: &NewEntry<'_>, group: GroupId) -> Result<Entry> 
     Ok(entry)
 }
 
-/// Counts entries stored now (or, with a negative number, taken back) into their calendar day.
-pub fn count_day(tx: &Tx<'_>, user: UserId, stored_at: Time, entries: i64) -> Result<()> {
-    tx.execute(
-        "INSERT INTO day (user_id, day, count) VALUES (?1, date(?2 / 1000, 'unixepoch', 'localtime'), max(?3, 0))
-         ON CONFLICT DO UPDATE SET count = max(count + ?3, 0)",
-        params![user.0, stored_at.millis(), entries],
-    )?;
-    Ok(())
-}
-
 /// How many entries a person has stored since `since`, one for each group.
 pub fn count_since(db: &Db, user: UserId, since: Time) -> Result<u64> {
     let sql = "SELECT count(*) FROM entry WHERE id >= ?3 AND user_id = ?1 AND created_at >= ?2";
@@ -104,6 +94,12 @@ pub fn find(db: &Db, id: EntryId) -> Result<Option<(RoomId, Entry)>> {
 /// How many entries a group has.
 pub fn count(db: &Db, group: GroupId) -> Result<u64> {
     db.only("SELECT count(*) FROM entry WHERE group_id = ?1", [group.0], |row| row.get(0))
+}
+
+/// Whoever has written in a group.
+pub fn authors(db: &Db, group: GroupId) -> Result<Vec<UserId>> {
+    let sql = "SELECT DISTINCT user_id FROM entry WHERE group_id = ?1";
+    db.all(sql, [group.0], |row| Ok(UserId(row.get(0)?)))
 }
 
 /// All entries of a group with their authors, newest stored first.

@@ -4,22 +4,14 @@ use crate::domain::{GroupId, Member, Record, Result, Role, RoomId, UserId, group
 use crate::store::{Db, Tx, time_at, user};
 use rusqlite::{Row, params};
 
-/// The best day of the person in `user.id`, as `day|count`. On equal counts the latest wins.
-macro_rules! record_column {
-    () => {
-        "(SELECT day.day || '|' || day.count FROM day WHERE day.user_id = user.id AND day.count > 0
-          ORDER BY day.count DESC, day.day DESC LIMIT 1)"
-    };
-}
-
 fn from_row(group: GroupId, row: &Row<'_>) -> rusqlite::Result<Member> {
     Ok(Member {
         id: row.get(0)?,
         group,
         role: role(row, 1)?,
         joined_at: time_at(row, 2)?,
-        record: row.get::<_, Option<String>>(3)?.as_deref().and_then(parse_record),
-        user: user::from_row(row, 4)?,
+        record: record_at(row, 3)?,
+        user: user::from_row(row, 5)?,
     })
 }
 
@@ -28,9 +20,10 @@ fn role(row: &Row<'_>, column: usize) -> rusqlite::Result<Role> {
     Ok(Role::parse(row.get_ref(column)?.as_str()?).unwrap_or(Role::Member))
 }
 
-fn parse_record(text: &str) -> Option<Record> {
-    let (day, count) = text.split_once('|')?;
-    Some(Record { day: day.to_owned(), count: count.parse().ok()? })
+/// The best day in two columns; none without entries.
+fn record_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Record>> {
+    let (day, count): (Option<String>, i64) = (row.get(column)?, row.get(column + 1)?);
+    Ok(day.map(|day| Record { day, count }))
 }
 
 /// Where a person stands in a group; `None` for strangers and for groups that are not there.
@@ -45,9 +38,7 @@ pub fn place(db: &Db, group: GroupId, user: UserId) -> Result<Option<Place>> {
 /// The members of a group, newest first.
 pub fn list(db: &Db, group: GroupId) -> Result<Vec<Member>> {
     let sql = concat!(
-        "SELECT member.id, member.role, member.joined_at, ",
-        record_column!(),
-        ", ",
+        "SELECT member.id, member.role, member.joined_at, user.best_day, user.best_count, ",
         user::user_columns!(),
         " FROM member JOIN user ON user.id = member.user_id WHERE member.group_id = ?1 ORDER BY member.id DESC"
     );
@@ -57,9 +48,7 @@ pub fn list(db: &Db, group: GroupId) -> Result<Vec<Member>> {
 /// One member of a group.
 pub fn find(db: &Db, group: GroupId, user: UserId) -> Result<Option<Member>> {
     let sql = concat!(
-        "SELECT member.id, member.role, member.joined_at, ",
-        record_column!(),
-        ", ",
+        "SELECT member.id, member.role, member.joined_at, user.best_day, user.best_count, ",
         user::user_columns!(),
         " FROM member JOIN user ON user.id = member.user_id WHERE member.group_id = ?1 AND member.user_id = ?2"
     );
@@ -68,9 +57,8 @@ pub fn find(db: &Db, group: GroupId, user: UserId) -> Result<Option<Member>> {
 
 /// A person's best day.
 pub fn record(db: &Db, user: UserId) -> Result<Option<Record>> {
-    let sql = concat!("SELECT ", record_column!(), " FROM user WHERE user.id = ?1");
-    let text = db.one(sql, [user.0], |row| row.get::<_, Option<String>>(0))?.flatten();
-    Ok(text.as_deref().and_then(parse_record))
+    let sql = "SELECT best_day, best_count FROM user WHERE id = ?1";
+    Ok(db.one(sql, [user.0], |row| record_at(row, 0))?.flatten())
 }
 
 /// The groups of a person, with their rooms.

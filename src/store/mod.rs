@@ -178,6 +178,16 @@ impl<'a> Tx<'a> {
         self.now
     }
 
+    /// How many rows this connection has changed so far.
+    fn changes(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
+    /// Whether the transaction is still there.
+    fn is_open(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
     /// Runs one statement and says how many rows it changed.
     fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         Ok(self.statement(sql)?.execute(params)?)

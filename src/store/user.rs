@@ -104,20 +104,45 @@ pub fn pictures(db: &Db) -> Result<Vec<String>> {
     db.all("SELECT picture FROM user WHERE picture IS NOT NULL", [], |row| row.get(0))
 }
 
-/// Counts one more post and returns the person as of then.
-pub fn count_deuce(tx: &Tx<'_>, id: UserId) -> Result<User> {
-    let sql =
-        concat!("UPDATE user SET deuce_count = deuce_count + 1 WHERE id = ?1 RETURNING ", user_columns!());
-    tx.only(sql, [id.0], |row| from_row(row, 0))
+/// Counts one more post, of so many entries, and returns the person as of then.
+pub fn count_deuce(tx: &Tx<'_>, id: UserId, entries: u64) -> Result<User> {
+    let sql = concat!(
+        "UPDATE user SET deuce_count = deuce_count + 1, day = now.today,
+             day_count = CASE day WHEN now.today THEN day_count ELSE 0 END + ?3,
+             best_day = CASE WHEN CASE day WHEN now.today THEN day_count ELSE 0 END + ?3 >= best_count
+                        THEN now.today ELSE best_day END,
+             best_count = max(best_count, CASE day WHEN now.today THEN day_count ELSE 0 END + ?3)
+         FROM (SELECT date(?2 / 1000, 'unixepoch', 'localtime') AS today) AS now
+         WHERE id = ?1 RETURNING ",
+        user_columns!()
+    );
+    tx.only(sql, params![id.0, tx.now().millis(), entries], |row| from_row(row, 0))
+}
+
+/// Counts a person's days anew, after entries have gone.
+pub fn recount_days(tx: &Tx<'_>, id: UserId) -> Result<()> {
+    tx.execute(
+        "WITH counted AS (
+             SELECT date(created_at / 1000, 'unixepoch', 'localtime') AS day, count(*) AS entries
+             FROM entry WHERE user_id = ?1 GROUP BY 1),
+         best AS (SELECT day, entries FROM counted ORDER BY entries DESC, day DESC LIMIT 1)
+         UPDATE user SET
+             day_count = coalesce((SELECT entries FROM counted WHERE counted.day = user.day), 0),
+             best_day = (SELECT day FROM best),
+             best_count = coalesce((SELECT entries FROM best), 0)
+         WHERE id = ?1",
+        [id.0],
+    )?;
+    Ok(())
 }
 
 /// Empties a person's row. What others see of it from now on is `Someone`, and its wire id is free.
 pub fn erase(tx: &Tx<'_>, id: UserId) -> Result<()> {
     let sql = "UPDATE user SET uid = 'gone-' || id, email = NULL, first_name = NULL, last_name = NULL,
                username = NULL, picture = NULL, password = NULL, admin = 0, deuce_count = 0,
+               day = NULL, day_count = 0, best_day = NULL, best_count = 0,
                updated_at = ?2, deleted_at = ?2 WHERE id = ?1";
     tx.execute(sql, params![id.0, tx.now().millis()])?;
-    tx.execute("DELETE FROM day WHERE user_id = ?1", [id.0])?;
     tx.execute("DELETE FROM location WHERE created_by = ?1", [id.0])?;
     tx.execute("DELETE FROM idempotency WHERE user_id = ?1", [id.0])?;
     Ok(())

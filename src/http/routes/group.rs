@@ -55,7 +55,7 @@ pub async fn update(call: Call<'_>) -> Result<Response> {
     if change.name.is_none() && change.description.is_none() {
         return Err(Error::invalid("name: give a name or a description").into());
     }
-    let changed = call.app().write(move |tx| group::update(tx, &limits, id, me, change)).await?;
+    let changed = call.app().write(move |tx| group::update(tx, &limits, id, me, &change)).await?;
     Ok(Response::json(200, view::group(&changed)?))
 }
 

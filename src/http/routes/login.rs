@@ -4,7 +4,7 @@ use super::{Call, redirect};
 use crate::api::pace::{Deed, Doer};
 use crate::api::token::{self, LoggedIn};
 use crate::api::{App, busy, password, user, view};
-use crate::domain::{Error, InviteId, UserId, user::uid_of};
+use crate::domain::{Error, InviteId, TokenId, UserId, user::uid_of};
 use crate::http::auth::{self, Source};
 use crate::http::error::Result;
 use crate::http::message::Response;
@@ -59,7 +59,8 @@ pub async fn begin(call: Call<'_>) -> Result<Response> {
             }
         })
         .await?;
-    logged_in.ended.iter().chain(&old).for_each(|token| call.app().hub.end_token(*token, close::LOGGED_OUT));
+    let ended: Vec<TokenId> = logged_in.ended.iter().copied().chain(old).collect();
+    token::ended(call.app(), &ended, close::LOGGED_OUT);
     welcome(&call, &logged_in)
 }
 
@@ -100,7 +101,7 @@ pub async fn end(call: &Call<'_>) -> Result<()> {
     if let Some(caller) = &call.caller {
         let token = caller.me.token.id;
         call.app().write(move |tx| token::end(tx, token)).await?;
-        call.app().hub.end_token(token, close::LOGGED_OUT);
+        token::ended(call.app(), &[token], close::LOGGED_OUT);
     }
     Ok(())
 }

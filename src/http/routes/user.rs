@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::api::pace::Deed;
-use crate::api::{picture, user, view};
+use crate::api::{picture, token, user, view};
 use crate::domain::Error;
 use crate::http::auth;
 use crate::http::error::{Failure, Result};
@@ -83,6 +83,7 @@ pub async fn export(call: Call<'_>) -> Result<Response> {
 pub async fn erase(call: Call<'_>) -> Result<Response> {
     let (me, limits, app) = (call.me()?, call.limits(), call.app());
     let erased = app.write(move |tx| user::erase(tx, &limits, me)).await?;
+    token::ended(app, &[], close::LOGGED_OUT);
     app.hub.end_user(me, close::LOGGED_OUT);
     if let Some(picture) = erased {
         let data = app.settings.data.clone();
