@@ -75,6 +75,7 @@ pub fn log(tx: &Tx<'_>, limits: &Limits, me: UserId, new: &NewDeuce, key: Option
     let mut entries = Vec::with_capacity(groups.len());
     for (id, place) in groups {
         let entry = store::deuce::insert(tx, &row, id)?;
+        store::group::count_entry(tx, id, entry.id)?;
         let kind = Kind::DeuceLogged(Box::new((entry.clone(), author.clone())));
         store::room::append(tx, place.room, me, kind, limits.events_per_room)?;
         entries.push(entry);
@@ -143,7 +144,9 @@ pub fn delete(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId) -> Result<(
         return Err(Error::forbidden("Only the author can delete an entry"));
     }
     store::deuce::delete(tx, id)?;
-    store::user::recount_days(tx, me)?;
+    store::group::uncount_entry(tx, entry.group, id)?;
+    store::idempotency::forget(tx, me, &id.to_string())?;
+    store::user::uncount_day(tx, me, entry.created_at)?;
     store::room::append(tx, room, me, Kind::DeuceDeleted(id), limits.events_per_room)
 }
 

@@ -1,5 +1,6 @@
 //! Groups: making, showing, changing and ending them.
 
+use crate::api::user;
 use crate::domain::group::Place;
 use crate::domain::text::{Lines, clean};
 use crate::domain::{
@@ -37,6 +38,7 @@ pub fn clean_description(description: &str, limits: &Limits) -> Result<Option<St
 /// # Errors
 /// `Invalid` when the person has too many groups.
 pub fn create(tx: &Tx<'_>, limits: &Limits, me: UserId, naming: &Naming) -> Result<Group> {
+    user::find(tx, me)?;
     check_room_for_one_more(tx, limits, me)?;
     let id = store::group::insert(tx, me, &naming.name, naming.description.as_deref())?;
     store::member::insert(tx, id, me, Role::Admin)?;
@@ -118,7 +120,7 @@ pub fn detail(db: &Db, id: GroupId, me: UserId, page: Option<&Page>) -> Result<D
 /// # Errors
 /// Those of the storage.
 pub fn is_long(db: &Db, id: GroupId) -> Result<bool> {
-    Ok(store::deuce::count(db, id)? > 100)
+    Ok(store::group::entry_count(db, id)? > 100)
 }
 
 /// What to change of a group; `None` leaves as it is.
@@ -157,7 +159,10 @@ fn dissolve(tx: &Tx<'_>, limits: &Limits, id: GroupId, place: Place, me: UserId)
     store::room::append(tx, place.room, me, Kind::GroupDeleted, limits.events_per_room)?;
     let authors = store::deuce::authors(tx, id)?;
     store::group::delete(tx, id, place.room)?;
-    authors.into_iter().try_for_each(|author| store::user::recount_days(tx, author))
+    authors.into_iter().try_for_each(|author| {
+        store::idempotency::forget(tx, author, &id.to_string())?;
+        store::user::recount_days(tx, author)
+    })
 }
 
 /// Takes a member out of a group. With the last member the group goes too.

@@ -1,6 +1,6 @@
 //! Invites: links that let people into a group.
 
-use crate::api::group;
+use crate::api::{group, user};
 use crate::domain::{Error, Group, GroupId, Invite, InviteId, Kind, Limits, Result, Role, Time, UserId};
 use crate::store::{self, Db, Tx};
 
@@ -67,6 +67,7 @@ pub struct Accepted {
 /// `Invalid` when the invite is unknown, used up or over, or when group or person are full.
 pub fn accept(tx: &Tx<'_>, limits: &Limits, me: UserId, id: InviteId) -> Result<Accepted> {
     let over = || Error::invalid("Invalid or expired invite");
+    user::find(tx, me)?;
     let invite =
         store::invite::find(tx, id)?.filter(|invite| invite.expires_at > tx.now()).ok_or_else(over)?;
     let group = store::group::find(tx, invite.group)?.ok_or_else(over)?;

@@ -23,11 +23,13 @@ pub mod view;
 use crate::domain::{Error, Event, Kind, Limits, Result};
 use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
-use crate::store::{Db, Tx, Writer, lock::Lock};
+pub use crate::store::Db;
+use crate::store::{Tx, Writer, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 use token::Recent;
@@ -53,13 +55,16 @@ pub struct App {
     pub pace: RefCell<Pace>,
     /// Passwords are checked here, one at a time.
     pub passwords: Lane,
-    /// Everything else that is slow.
+    /// Pictures are scaled and exports gathered here.
     pub jobs: Lane,
+    /// Files and long reads come from here.
+    pub reads: Lane,
     /// When it was started.
     pub started: Instant,
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
     recent_logins: RefCell<Recent>,
+    idle_reader: Arc<Mutex<Option<Db>>>,
     db: Db,
     writer: Writer,
     _lock: Lock,
@@ -80,9 +85,11 @@ impl App {
             pace: RefCell::default(),
             passwords: Lane::new(limits.waiting_logins),
             jobs: Lane::new(limits.waiting_jobs),
+            reads: Lane::new(limits.waiting_reads),
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
             recent_logins: RefCell::default(),
+            idle_reader: Arc::default(),
             db: Db::open_reader(&path)?,
             writer,
             settings,
@@ -123,8 +130,27 @@ impl App {
         &self,
         verb: impl FnOnce(&Db) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let path = self.db.path().to_owned();
-        self.aside(move || verb(&Db::open_reader(&path)?)).await?
+        let (path, idle) = (self.db.path().to_owned(), self.idle_reader.clone());
+        let read = move || {
+            // The lane lets one in at a time, so one connection is enough; it is kept for the next.
+            let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let db = kept.map_or_else(|| Db::open_reader(&path), Ok)?;
+            let result = verb(&db);
+            *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(db);
+            result
+        };
+        self.reads.run(read).await.map_err(|Busy| busy())?
+    }
+
+    /// Reads a file on a worker.
+    ///
+    /// # Errors
+    /// `Unavailable` when too much is waiting.
+    pub async fn file_aside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        self.reads.run(read).await.map_err(|Busy| busy())
     }
 
     /// Runs something slow on a worker.
@@ -139,10 +165,11 @@ impl App {
     /// Only after that do the verbs' callers hear of their success.
     pub async fn publish_commits(&self) {
         while let Some(batches) = self.writer.finished().await {
-            for batch in batches {
-                batch.events.iter().for_each(|event| self.publish(event));
-                batch.settle();
-            }
+            batches.iter().flat_map(|batch| &batch.events).for_each(|event| self.publish(event));
+            // The listeners first, then whoever asked: an author's own socket has the event before
+            // the answer arrives.
+            self.hub.flush();
+            batches.into_iter().for_each(Batch::settle);
         }
     }
 

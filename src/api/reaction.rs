@@ -44,12 +44,12 @@ pub fn add(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str) -
     Ok(Reaction { id: reaction, entry: id, user, emoji: emoji.to_owned(), created_at: tx.now() })
 }
 
-/// Takes a reaction back; it is no error if there was none.
+/// Takes a reaction back, also after having left the group; it is no error if there was none.
 ///
 /// # Errors
 /// Those of the storage.
 pub fn remove(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str) -> Result<()> {
-    let Ok(room) = visible(tx, me, id) else { return Ok(()) };
+    let Some((room, _)) = store::deuce::find(tx, id)? else { return Ok(()) };
     if store::reaction::delete(tx, id, me, emoji)? {
         store::room::append(
             tx,

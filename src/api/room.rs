@@ -4,7 +4,7 @@
 //! that no event falls between what was and what will be.
 
 use crate::api::{App, group};
-use crate::domain::{GroupId, Result, UserId};
+use crate::domain::{Event, GroupId, Kind, Result, UserId};
 use crate::hub::{Form, SessionId};
 use crate::store;
 
@@ -56,13 +56,23 @@ pub enum Progress {
 /// Those of the storage.
 pub fn catch_up(app: &App, session: SessionId) -> Result<Progress> {
     let most = app.limits().replay_events;
+    let person = app.hub.owner(session).map(|owner| owner.user);
     for (room, form, cursor) in app.hub.cursors(session) {
         let events = store::room::events_after(app.db(), room, cursor, most)?;
         let Some(first) = events.first() else { continue };
         if first.seq != cursor + 1 {
             return Ok(Progress::TooLate);
         }
-        let told = app.hub.replay(session, form, &events);
+        // The log may say already that the person left; what follows is not for them.
+        let leaving = |event: &Event| matches!(event.kind, Kind::MemberLeft(who) if Some(who) == person);
+        let (events, left) = match events.iter().position(leaving) {
+            Some(position) => (&events[..=position], true),
+            None => (&events[..], false),
+        };
+        let told = app.hub.replay(session, form, events);
+        if left && told == events.len() {
+            app.hub.unsubscribe(session, room, form);
+        }
         // A piece at a time, also for a socket that takes it all: others want their turn.
         if told < events.len() || events.len() as u64 == most || !app.hub.has_taken_all(session) {
             return Ok(Progress::More);

@@ -101,8 +101,25 @@ pub fn due_for_renewal(token: &Token) -> bool {
 ///
 /// # Errors
 /// Those of the storage.
-pub fn renew(tx: &Tx<'_>, limits: &Limits, token: TokenId) -> Result<()> {
+pub fn renew(tx: &Tx<'_>, limits: &Limits, token: &Token) -> Result<()> {
     store::token::renew(tx, token, seconds(limits))
+}
+
+/// What the logins behind open sockets have come to: which have ended, elsewhere or by time, and
+/// which are due to be prolonged, because an open socket is use.
+///
+/// # Errors
+/// Those of the storage.
+pub fn review(app: &App) -> Result<(Vec<TokenId>, Vec<Token>)> {
+    let (mut ended, mut due) = (Vec::new(), Vec::new());
+    for id in app.hub.tokens() {
+        match store::token::find_by_id(app.db(), id)?.filter(|token| token.expires_at > Time::now()) {
+            Some(token) if due_for_renewal(&token) => due.push(token),
+            Some(_) => {}
+            None => ended.push(id),
+        }
+    }
+    Ok((ended, due))
 }
 
 /// How long a login lasts without use.

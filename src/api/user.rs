@@ -51,6 +51,32 @@ pub fn add(tx: &Tx<'_>, limits: &Limits, name: &str, password: Option<&str>, adm
         .ok_or_else(|| Error::invalid(format!("username: there is an account named {name} already")))
 }
 
+/// What [`add_or_give_password`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// There was none of that name.
+    Account,
+    /// There was one, from the days of `--open`, which had no password.
+    Password,
+}
+
+/// Makes an account with a password, or gives one to an account that has none.
+///
+/// # Errors
+/// As [`add`], when the account has a password already.
+pub fn add_or_give_password(
+    tx: &Tx<'_>,
+    limits: &Limits,
+    name: &str,
+    hash: &str,
+    admin: bool,
+) -> Result<Made> {
+    if store::user::set_first_password(tx, &user::uid_of(name), hash, admin)? {
+        return Ok(Made::Password);
+    }
+    add(tx, limits, name, Some(hash), admin).map(|_| Made::Account)
+}
+
 /// Sets the profile name.
 ///
 /// # Errors

@@ -66,11 +66,12 @@ Makes accounts. Works while the server runs.
 Usage: deuced user add NAME [OPTIONS]
 
 Options:
-  --admin            the account may administer the server
+  --admin            mark the account as an administrator of the server
   --password-stdin   read the password from standard input, not from the terminal
   --data DIR         the server's data directory (see 'deuced serve --help')
   -h, --help         this text
 
+An account that was made under --open and has no password gets this one.
 A password has at least 8 characters. Names that differ only in case or
 punctuation are the same account.
 ";

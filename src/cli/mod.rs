@@ -52,13 +52,14 @@ const PORT: u16 = 8222;
 /// Runs the program and says how it went.
 pub fn main() -> ExitCode {
     journal::start();
-    let command = match parse(Parser::from_env(), &|name| env::var(name).ok()) {
-        Ok(command) => command,
-        Err(sentence) => {
-            eprintln!("deuced: {sentence} (try 'deuced --help')");
-            return ExitCode::from(2);
-        }
-    };
+    let command =
+        match environment_is_text().and_then(|()| parse(Parser::from_env(), &|name| env::var(name).ok())) {
+            Ok(command) => command,
+            Err(sentence) => {
+                eprintln!("deuced: {sentence} (try 'deuced --help')");
+                return ExitCode::from(2);
+            }
+        };
     let outcome = match command {
         Command::Help(text) => print(text),
         Command::Version => print(&format!("deuced {}\n", env!("CARGO_PKG_VERSION"))),
@@ -73,6 +74,17 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is not text would be passed over in silence, and a wrong directory be served.
+fn environment_is_text() -> Result<(), String> {
+    let ours = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DEUCED_"));
+    for (name, value) in ours {
+        if value.to_str().is_none() {
+            return Err(format!("{}: not valid UTF-8", name.to_string_lossy()));
+        }
+    }
+    Ok(())
 }
 
 /// Writes to stdout. A reader that has gone away is no failure.
@@ -258,6 +270,7 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
             other => return Err(other.unexpected().to_string()),
         }
     }
+    let name = name.filter(|name| !name.trim().is_empty());
     settings.name = name.ok_or("user add: whom? Say 'deuced user add NAME'")?;
     Ok(Command::AddUser(settings))
 }

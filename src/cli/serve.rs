@@ -1,14 +1,16 @@
 //! `deuced serve`: puts the house together, runs it, and takes it down in order.
 
-use crate::api::{App, Settings};
+use crate::api::{App, Settings, token};
 use crate::cli::{PORT, Serve, prepare_data_directory, print};
+use crate::domain::Limits;
 use crate::http::{Doors, Server, serve};
 use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout};
 use crate::ws::{close, form};
-use smol::LocalExecutor;
+use smol::{LocalExecutor, future::FutureExt};
 use std::{
     env, fs,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, Instant},
@@ -18,14 +20,12 @@ use std::{
 const PARTING: Duration = Duration::from_millis(800);
 
 /// Serves until a signal.
-pub(super) fn run(settings: Serve) -> Result<(), String> {
+pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     // First of all, while there is one thread: threads inherit which signals are held back.
     let termination = Termination::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
     limit_threads_and_arenas();
-    if let Some(seconds) = env::var("DEUCED_CLOCK_OFFSET_SECONDS").ok().and_then(|text| text.parse().ok()) {
-        crate::domain::time::shift_clock(seconds);
-        log::warn!("the clock is shifted by {seconds} seconds, for a test");
-    }
+    shift_clock()?;
+    fit_connections_to_descriptors(&mut settings.limits)?;
     let data = prepare_data_directory(settings.data.clone())?;
     let sentence = |error: crate::domain::Error| error.to_string();
     let behaviour = Settings { data: data.clone(), open: settings.open, limits: settings.limits.clone() };
@@ -41,10 +41,10 @@ pub(super) fn run(settings: Serve) -> Result<(), String> {
     let server = Rc::new(Server::new(app.clone(), doors, &executor));
     let publisher = executor.spawn({
         let app = app.clone();
-        async move { app.publish_commits().await }
+        vital("publishing", async move { app.publish_commits().await })
     });
-    let accepting = executor.spawn(serve::accept(server.clone(), listener));
-    executor.spawn(heartbeat(app.clone())).detach();
+    let accepting = executor.spawn(vital("accepting", serve::accept(server.clone(), listener)));
+    executor.spawn(vital("the heartbeat", heartbeat(app.clone()))).detach();
     let life = async {
         let signal = termination.wait().await;
         log::info!("stopping on {}", signal.unwrap_or("an error while waiting for signals"));
@@ -59,6 +59,15 @@ pub(super) fn run(settings: Serve) -> Result<(), String> {
     drop((server, app, address_file));
     log::info!("stopped");
     Ok(())
+}
+
+/// Without these tasks the server would look well and be useless, so a panic in one of them ends the
+/// process, which is then started afresh.
+async fn vital(what: &str, task: impl Future<Output = ()>) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        log::error!("{what} panicked; ending the process");
+        std::process::abort();
+    }
 }
 
 /// Ends what is going on: requests under way are finished, sockets are told.
@@ -80,7 +89,22 @@ async fn heartbeat(app: Rc<App>) {
     loop {
         sleep_until(Instant::now() + period).await;
         app.hub.beat(Instant::now(), patience);
+        if let Err(error) = review_logins(&app).await {
+            log::warn!("the logins of open sockets could not be reviewed: {error}");
+        }
     }
+}
+
+/// Ends sockets whose login has ended, and prolongs logins that live by their sockets alone.
+async fn review_logins(app: &App) -> crate::domain::Result<()> {
+    let (ended, due) = token::review(app)?;
+    token::ended(app, &ended, close::LOGGED_OUT);
+    for token in due {
+        let limits = app.limits().clone();
+        app.write(move |tx| token::renew(tx, &limits, &token)).await?;
+        token::changed(app);
+    }
+    Ok(())
 }
 
 /// A household's server needs no more, and each thread that allocates costs an arena.
@@ -95,6 +119,28 @@ fn limit_threads_and_arenas() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 10);
     }
+}
+
+/// Tests that need next week, or a Pi that woke up in 1970, say so here. Not for people.
+fn shift_clock() -> Result<(), String> {
+    let Ok(text) = env::var("DEUCED_CLOCK_OFFSET_SECONDS") else { return Ok(()) };
+    let seconds = text.parse().map_err(|_| "DEUCED_CLOCK_OFFSET_SECONDS: a number of seconds".to_owned())?;
+    crate::domain::time::shift_clock(seconds);
+    log::warn!("the clock is shifted by {seconds} seconds, for a test");
+    Ok(())
+}
+
+/// Raises the limit on open files so that every connection has one, or else lowers the limit on
+/// connections: whoever comes too late is to be told so, and the database always needs a few.
+fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
+    const RESERVE: u64 = 48;
+    let wanted = limits.connections + RESERVE;
+    let available = io::raise_descriptor_limit(wanted).map_err(|error| format!("open files: {error}"))?;
+    if available < wanted {
+        limits.connections = available.saturating_sub(RESERVE).max(1);
+        log::warn!("this process may open {available} files: at most {} connections", limits.connections);
+    }
+    Ok(())
 }
 
 fn listen(settings: &Serve) -> Result<Listener, String> {

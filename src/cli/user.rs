@@ -1,10 +1,11 @@
 //! `deuced user add`: makes an account, also beside a running server.
 
-use crate::api::{database_path, password, user};
+use crate::api::user::{self, Made};
+use crate::api::{database_path, password};
 use crate::cli::{AddUser, prepare_data_directory, print};
 use crate::domain::user::uid_of;
-use crate::store::Db;
-use std::io::Read;
+use crate::store::{Db, lock::Lock};
+use std::{io::Read, path::Path};
 
 /// Makes the account.
 pub(super) fn add(settings: &AddUser) -> Result<(), String> {
@@ -14,10 +15,26 @@ pub(super) fn add(settings: &AddUser) -> Result<(), String> {
     password::check_new(&password, &settings.limits).map_err(sentence)?;
     let hash = password::hash(&password).map_err(sentence)?;
 
-    let db = Db::open(&database_path(&prepare_data_directory(settings.data.clone())?)).map_err(sentence)?;
-    db.write_now(|tx| user::add(tx, &settings.limits, &name, Some(&hash), settings.admin))
+    let data = prepare_data_directory(settings.data.clone())?;
+    let db = open(&data).map_err(sentence)?;
+    let made = db
+        .write_now(|tx| user::add_or_give_password(tx, &settings.limits, &name, &hash, settings.admin))
         .map_err(sentence)?;
-    print(&format!("{} can log in now (id {})\n", name, uid_of(&name)))
+    match made {
+        Made::Account => print(&format!("{name} can log in now (id {})\n", uid_of(&name))),
+        Made::Password => {
+            print(&format!("{name} had no password and has this one now (id {})\n", uid_of(&name)))
+        }
+    }
+}
+
+/// Opens the database. Beside a running server its tables stay as they are: only with the directory
+/// to oneself may they be brought up to date.
+fn open(data: &Path) -> crate::domain::Result<Db> {
+    match Lock::take(data) {
+        Ok(_lock) => Db::open(&database_path(data)),
+        Err(_) => Db::open_beside(&database_path(data)),
+    }
 }
 
 /// The first line of standard input.

@@ -32,6 +32,7 @@ pub struct Entry {
 pub fn parse_logged_at(text: &str) -> Result<Time> {
     let text = text.trim();
     parse_iso(text)
+        .or_else(|| parse_slashes(text))
         .or_else(|| parse_words(text))
         .ok_or_else(|| Error::invalid("loggedAt: not a date that can be read, such as 2026-11-20T14:56:46Z"))
 }
@@ -119,6 +120,19 @@ fn parse_iso(text: &str) -> Option<Time> {
     scanner.0.is_empty().then(|| Time::from_millis(local.millis() - offset * 1000))?
 }
 
+/// `2026/11/20` or, as Americans write it, `11/20/2026`, with or without a time after it.
+fn parse_slashes(text: &str) -> Option<Time> {
+    let (date, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let parts: Vec<i64> = date.split('/').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let (year, month, day) = match (parts.as_slice(), date.find('/')?) {
+        ([year, month, day], 4) => (*year, *month, *day),
+        ([month, day, year], 1 | 2) if date.len() - date.rfind('/')? == 5 => (*year, *month, *day),
+        _ => return None,
+    };
+    let month = MONTHS.get(usize::try_from(month - 1).ok()?)?;
+    parse_words(&format!("{month} {day} {year:04} {rest}"))
+}
+
 /// A date in words: weekday and anything in parentheses are passed over, and day, month, year and
 /// time may come in the orders of HTTP dates and of JavaScript's own `Date` texts.
 fn parse_words(text: &str) -> Option<Time> {
@@ -143,6 +157,8 @@ fn parse_words(text: &str) -> Option<Time> {
                 4 if year.is_none() => year = Some(number),
                 _ => return None,
             }
+        } else if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") {
+            clock.0 = twelve_hours(clock.0, word.eq_ignore_ascii_case("pm"))?;
         } else if matches!(bytes[0], b'+' | b'-') {
             offset = Scanner(bytes).offset()?;
         } else if !is_weekday(word) {
@@ -151,6 +167,14 @@ fn parse_words(text: &str) -> Option<Time> {
     }
     let local = Time::from_civil(year?, month?, day?, clock.0, clock.1)?;
     Time::from_millis(local.millis() - offset * 1000)
+}
+
+/// A second of the day by a clock of twelve hours.
+fn twelve_hours(second: i64, after_noon: bool) -> Option<i64> {
+    let hour = second / 3600;
+    (1..=12)
+        .contains(&hour)
+        .then(|| second - hour * 3600 + (hour % 12 + if after_noon { 12 } else { 0 }) * 3600)
 }
 
 fn is_weekday(word: &str) -> bool {
@@ -181,6 +205,11 @@ mod tests {
                 "2026-11-20T14:56:46.000Z",
             ),
             ("November 20, 2026", "2026-11-20T00:00:00.000Z"),
+            ("Nov 20, 2026 12:30 PM", "2026-11-20T12:30:00.000Z"),
+            ("Nov 20, 2026 12:30 AM", "2026-11-20T00:30:00.000Z"),
+            ("11/20/2026", "2026-11-20T00:00:00.000Z"),
+            ("1/2/2026 11:05 pm", "2026-01-02T23:05:00.000Z"),
+            ("2026/11/20 14:56:46", "2026-11-20T14:56:46.000Z"),
         ] {
             assert_eq!(
                 parse_logged_at(text).map(|time| time.to_string()).ok().as_deref(),
@@ -201,6 +230,10 @@ mod tests {
             "2026-11-20T25:00Z",
             "2026-11-20T14:56:46+25:00",
             "2026-11-20Z9",
+            "13/13/2026",
+            "1/2/26",
+            "0/1/2026",
+            "Nov 20 2026 13:00 PM",
             "20 2026",
             "é",
             "Nové 1 2026 x",

@@ -103,7 +103,7 @@ limits! {
     groups_per_entry = 50, 1..=1000, "groups", "groups named in one post; 400";
     invites_per_group = 100, 1..=10_000, "invites", "open invites of one group; 400";
     locations_per_user = 200, 1..=10_000, "places", "places added by one person; 400";
-    reactions_per_entry = 1000, 1..=100_000, "reactions", "reactions to one entry; 400";
+    reactions_per_entry = 200, 1..=100_000, "reactions", "reactions to one entry; 400";
     sessions_per_user = 100, 1..=10_000, "logins", "logins of one person; the oldest ends";
     idempotency_keys_per_user = 10_000, 100..=1_000_000, "keys", "remembered keys of one person; the oldest is forgotten";
     events_per_room = 100_000, 100..=100_000_000, "events", "events kept for catching up; older ones are trimmed";
@@ -116,7 +116,9 @@ limits! {
 
     // Sockets.
     sockets = 512, 1..=100_000, "sockets", "open sockets; 503";
+    anonymous_sockets = 128, 0..=100_000, "sockets", "open sockets without a login; 503";
     frame_bytes = 1_048_576, 1024..=16_777_216, "bytes", "one message from a client; close 1009";
+    anonymous_frame_bytes = 65_536, 1024..=16_777_216, "bytes", "one message from a client without a login; close 1009";
     frames_per_second = 100, 1..=1_000_000_000, "frames/s", "frames of one socket on average; more are not read for a moment";
     frames_burst = 1000, 1..=1_000_000_000, "frames", "frames of one socket at once";
     outbox_bytes = 1_048_576, 16_384..=67_108_864, "bytes", "answers waiting for one socket; close 1013";
@@ -127,7 +129,9 @@ limits! {
     // The machine room.
     store_queue = 4096, 16..=1_000_000, "writes", "writes waiting for the disk; 503";
     waiting_logins = 32, 1..=10_000, "logins", "passwords waiting to be checked; 503";
-    waiting_jobs = 32, 1..=10_000, "jobs", "pictures, exports and long reads waiting for a worker; 503";
+    waiting_jobs = 32, 1..=10_000, "jobs", "pictures waiting for a worker; 503";
+    waiting_reads = 512, 1..=10_000, "reads", "files, feeds, exports and long lists waiting for a worker; 503";
+    uploads = 4, 1..=1000, "uploads", "pictures being received at the same time; 503";
 }
 
 impl Limits {

@@ -35,7 +35,7 @@ const BUILT_IN: &[(&str, &str, &[u8])] = &[
 pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
     let Some(root) = server.doors.web.clone() else { return Ok(built_in(request)) };
     let path = request.path.clone();
-    let read = server.app.aside(move || read(&root, &path)).await?;
+    let read = server.app.file_aside(move || read(&root, &path)).await?;
     let file = read.map_err(|error| Error::unavailable("The page cannot be read").because(error))?;
     let file = file.ok_or_else(|| Failure::new(404, "Not found"))?;
     if has_tag(request, &file.tag) {
@@ -152,7 +152,7 @@ fn content_type(path: &Path) -> &'static str {
 /// 404 when there is none of that name.
 pub async fn picture(server: &Server, name: &str) -> Result<Response> {
     let (data, name) = (server.app.settings.data.clone(), name.to_owned());
-    let bytes = server.app.aside(move || crate::api::picture::read(&data, &name)).await?;
+    let bytes = server.app.file_aside(move || crate::api::picture::read(&data, &name)).await?;
     let bytes = bytes.ok_or_else(|| Failure::new(404, "Not found"))?;
     Ok(Response::new(200, "image/jpeg", Body::Bytes(bytes))
         .with("cache-control", "public, max-age=31536000, immutable")

@@ -263,9 +263,9 @@ fn pace_stranger(server: &Server, peer: &Peer) -> Result<()> {
 
 /// Prolongs a login that is in use. One that has just ended stays ended.
 async fn renew(server: &Rc<Server>, caller: &Caller, peer: &Peer, response: Response) -> Result<Response> {
-    let (limits, token) = (server.app.limits().clone(), caller.me.token.id);
+    let (limits, token) = (server.app.limits().clone(), caller.me.token);
     // The request was carried out; that its login could not be prolonged is no reason to deny it.
-    let renewed = server.app.write(move |tx| token::renew(tx, &limits, token)).await;
+    let renewed = server.app.write(move |tx| token::renew(tx, &limits, &token)).await;
     token::changed(&server.app);
     let told = response.headers.iter().any(|(name, _)| *name == "set-cookie");
     if renewed.is_ok() && caller.source == Source::Cookie && !told {

@@ -8,11 +8,12 @@ use crate::http::error::Failure;
 use crate::http::guard::{Guard, GuardLimits, Head};
 use crate::http::message::{Refusal, Request, Response};
 use crate::http::router::{self, Target, Verb};
-use crate::http::{Server, codec, upgrade};
+use crate::http::{Server, auth, codec, upgrade};
 use crate::io::{Listener, Stream, sleep_until, timeout};
 use crate::ws::{self, session::Opening};
 use smol::future::FutureExt;
 use std::{
+    cell::Cell,
     io,
     net::IpAddr,
     panic::AssertUnwindSafe,
@@ -29,16 +30,21 @@ const MULTIPART_OVERHEAD: u64 = 64 << 10;
 
 /// Accepts connections for ever.
 pub async fn accept(server: Rc<Server>, listener: Listener) {
+    let mut failing = false;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
+                failing = false;
                 let place = Place::take(&server, address);
                 let connection = connection(server.clone(), stream, address, place);
                 server.spawn(connection);
             }
             Err(error) => {
                 // Out of descriptors, most likely. Trying again at once would only spin.
-                log::warn!("a connection could not be accepted: {error}");
+                if !failing {
+                    log::warn!("connections cannot be accepted right now: {error}");
+                }
+                failing = true;
                 sleep_until(Instant::now() + Duration::from_millis(100)).await;
             }
         }
@@ -59,7 +65,10 @@ impl Place {
         let here = connections.entry(address).or_default();
         *here += 1;
         let limits = server.app.limits();
-        let within_limits = *here <= limits.connections_per_address && all < limits.connections;
+        // Everybody behind a proxy shares its address.
+        let proxy = server.doors.trusted_proxies.iter().any(|network| network.contains(address));
+        let here_within = proxy || *here <= limits.connections_per_address;
+        let within_limits = here_within && all < limits.connections;
         Place { server: server.clone(), address, within_limits }
     }
 }
@@ -76,19 +85,23 @@ impl Drop for Place {
     }
 }
 
-/// A request being carried out, which a stopping server waits for.
-struct InFlight(Rc<Server>);
+/// Something going on, counted from its beginning to its end.
+struct Counted {
+    server: Rc<Server>,
+    counter: fn(&Server) -> &Cell<u64>,
+}
 
-impl InFlight {
-    fn begin(server: &Rc<Server>) -> InFlight {
-        server.in_flight.set(server.in_flight.get() + 1);
-        InFlight(server.clone())
+impl Counted {
+    fn begin(server: Rc<Server>, counter: fn(&Server) -> &Cell<u64>) -> Counted {
+        counter(&server).set(counter(&server).get() + 1);
+        Counted { server, counter }
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
+        let counter = (self.counter)(&self.server);
+        counter.set(counter.get() - 1);
     }
 }
 
@@ -144,6 +157,8 @@ async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: 
     }
     loop {
         match connection.serve_one().await {
+            // Whoever sends many requests at once waits for the others' turns between them.
+            Ok(After::Next) if connection.guard.has_partial() => smol::future::yield_now().await,
             Ok(After::Next) => {}
             Ok(After::Close) => return connection.part().await,
             Ok(After::Upgrade(accepted)) => return connection.become_socket(accepted, place),
@@ -169,19 +184,38 @@ impl Connection {
             self.guard.body(0)?;
             return self.send(upgrade::no_such_path(), false, false).await.map(|()| After::Close);
         }
-        let most = match target.verb(head.method) {
-            Some(Verb::SetPicture) => self.limits().picture_bytes + MULTIPART_OVERHEAD,
-            _ => self.limits().body_bytes,
-        };
-        let body = self.read_body(most as usize).await?;
+        let body = self.read_body_of(&target, &head).await?;
         let request = codec::decode(head, body)?;
         let (head_only, keep_alive) =
             (request.method == crate::http::message::Method::Head, request.keep_alive);
-        let _carried_out = InFlight::begin(&self.server);
+        let _carried_out = Counted::begin(self.server.clone(), |server| &server.in_flight);
         let response = self.answer(target, request).await;
         let keep_alive = keep_alive && !self.server.stopping.get();
         self.send(response, head_only, keep_alive).await?;
         Ok(if keep_alive { After::Next } else { After::Close })
+    }
+
+    /// Reads a request's body. Pictures are large, so they are only received from people with a
+    /// login, and only a few at a time.
+    async fn read_body_of(&mut self, target: &Target, head: &Head) -> Result<Vec<u8>, End> {
+        const TOO_MANY: Refusal =
+            Refusal { status: 503, message: "Too many uploads, please try again in a moment" };
+        const TOO_LARGE: Refusal = Refusal { status: 413, message: "File too large" };
+        let uploads = target.verb(head.method) == Some(Verb::SetPicture)
+            && matches!(auth::caller(&self.server, &head.headers), Ok(Some(_)));
+        if !uploads {
+            return self.read_body(self.limits().body_bytes as usize).await;
+        }
+        let server = self.server.clone();
+        if server.uploads.get() >= self.limits().uploads {
+            return Err(TOO_MANY.into());
+        }
+        let _upload = Counted::begin(server, |server| &server.uploads);
+        let most = self.limits().picture_bytes + MULTIPART_OVERHEAD;
+        self.read_body(most as usize).await.map_err(|end| match end {
+            End::Refused(refusal) if refusal.status == 413 => TOO_LARGE.into(),
+            end => end,
+        })
     }
 
     /// A handler that panics is a fault of ours that its client should hear of.
@@ -292,6 +326,7 @@ impl Connection {
         let mut answer = Vec::new();
         codec::encode(accepted.answer, false, true, &mut answer);
         let Connection { server, stream, guard, .. } = self;
+        let place = (place, accepted.place);
         let opening =
             Opening { stream, answer, read_ahead: guard.into_leftover(), owner: accepted.owner, place };
         server.spawn(ws::session::run(server.app.clone(), opening));

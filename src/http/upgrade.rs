@@ -9,6 +9,7 @@ use crate::http::guard::Head;
 use crate::http::message::{Method, Response};
 use crate::hub::Owner;
 use sha1::{Digest, Sha1};
+use std::rc::Rc;
 
 /// The path of the diary's sockets.
 pub const PATH: &str = "/ws";
@@ -19,13 +20,42 @@ pub struct Accepted {
     pub answer: Response,
     /// Whose socket it will be; nobody's without credentials.
     pub owner: Option<Owner>,
+    /// Its place among all sockets.
+    pub place: SocketPlace,
+}
+
+/// A socket's place among all, taken before the handshake is answered and given back at its end.
+pub struct SocketPlace {
+    server: Rc<Server>,
+    anonymous: bool,
+}
+
+impl SocketPlace {
+    fn take(server: &Rc<Server>, anonymous: bool) -> Option<SocketPlace> {
+        let limits = server.app.limits();
+        let full = server.sockets.get() >= limits.sockets
+            || (anonymous && server.anonymous_sockets.get() >= limits.anonymous_sockets);
+        if full {
+            return None;
+        }
+        server.sockets.set(server.sockets.get() + 1);
+        server.anonymous_sockets.set(server.anonymous_sockets.get() + u64::from(anonymous));
+        Some(SocketPlace { server: server.clone(), anonymous })
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        self.server.sockets.set(self.server.sockets.get() - 1);
+        self.server.anonymous_sockets.set(self.server.anonymous_sockets.get() - u64::from(self.anonymous));
+    }
 }
 
 /// Judges a request for a socket.
 ///
 /// # Errors
 /// The refusal: empty, and the last answer of its connection.
-pub fn judge(server: &Server, head: &Head) -> Result<Accepted, Response> {
+pub fn judge(server: &Rc<Server>, head: &Head) -> Result<Accepted, Response> {
     if head.method != Method::Get || !head.upgrade_websocket {
         return Err(refusal(426).with("upgrade", "websocket").with("sec-websocket-version", "13"));
     }
@@ -51,9 +81,8 @@ pub fn judge(server: &Server, head: &Head) -> Result<Accepted, Response> {
         true => refusal(401).with("set-cookie", auth::clear_cookie()),
         false => refusal(401),
     })?;
-    if server.app.hub.counters().open >= server.app.limits().sockets {
-        return Err(refusal(503).with("retry-after", "5"));
-    }
+    let place =
+        SocketPlace::take(server, caller.is_none()).ok_or_else(|| refusal(503).with("retry-after", "5"))?;
     let owner = caller.map(|caller| Owner {
         user: caller.me.user,
         token: caller.me.token.id,
@@ -70,7 +99,7 @@ pub fn judge(server: &Server, head: &Head) -> Result<Accepted, Response> {
     if let Some(first) = offers.map(str::trim).next().filter(|offer| is_token(offer)) {
         answer = answer.with("sec-websocket-protocol", first);
     }
-    Ok(Accepted { answer, owner })
+    Ok(Accepted { answer, owner, place })
 }
 
 /// The answer to a request for a socket where there are none.

@@ -115,6 +115,8 @@ struct Session {
 struct Subscription {
     session: usize,
     form: Form,
+    /// The room's head when it was made.
+    since: i64,
     /// The last event it was sent, or that its socket still has to take.
     cursor: i64,
 }
@@ -219,13 +221,12 @@ impl Hub {
     /// Takes a room from every socket of a person, because of event `seq`. What happened before still
     /// reaches them, except those that lag: they end, for they could not catch up with it any more.
     ///
-    /// A socket whose cursor is past that event already subscribed after it was stored, as somebody
-    /// who is back; it stays.
+    /// A socket that subscribed after that event was stored belongs to somebody who is back; it stays.
     pub fn unfollow(&self, user: UserId, room: RoomId, seq: i64) {
         let mut state = self.state.borrow_mut();
         let mut leaving = state.sessions_where(|owner| owner.user == user);
         leaving
-            .retain(|session| state.cursor(*session, room, Form::Group).is_some_and(|cursor| cursor < seq));
+            .retain(|session| state.find(*session, room, Form::Group).is_some_and(|found| found.since < seq));
         state.flush_room(room);
         for session in leaving {
             state.unsubscribe(session, room, Form::Group);
@@ -355,13 +356,28 @@ impl Hub {
         result
     }
 
+    /// Whose socket it is, if anybody's.
+    pub fn owner(&self, session: SessionId) -> Option<Owner> {
+        self.state.borrow().sessions[session.0].owner
+    }
+
+    /// The logins that have sockets open.
+    pub fn tokens(&self) -> Vec<TokenId> {
+        let state = self.state.borrow();
+        let mut tokens: Vec<_> =
+            state.sessions.iter().filter_map(|(_, session)| Some(session.owner?.token)).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens
+    }
+
     /// Where a lagging socket stopped listening, room by room.
     pub fn cursors(&self, session: SessionId) -> Vec<(RoomId, Form, i64)> {
         let state = self.state.borrow();
         let subscriptions = &state.sessions[session.0].subscriptions;
         subscriptions
             .iter()
-            .filter_map(|(room, form)| Some((*room, *form, state.cursor(session.0, *room, *form)?)))
+            .filter_map(|(room, form)| Some((*room, *form, state.find(session.0, *room, *form)?.cursor)))
             .collect()
     }
 
@@ -466,7 +482,7 @@ impl State {
         subscriptions.push((room, form));
         let room = self.rooms.entry(room).or_default();
         room.listeners[form as usize] += 1;
-        room.subscriptions.push(Subscription { session, form, cursor });
+        room.subscriptions.push(Subscription { session, form, since: cursor, cursor });
     }
 
     /// Ends a subscription; `true` if there was one.
@@ -497,12 +513,9 @@ impl State {
         room.subscriptions.iter_mut().find(|listed| listed.session == session && listed.form == form)
     }
 
-    fn cursor(&self, session: usize, room: RoomId, form: Form) -> Option<i64> {
+    fn find(&self, session: usize, room: RoomId, form: Form) -> Option<&Subscription> {
         let room = self.rooms.get(&room)?;
-        room.subscriptions
-            .iter()
-            .find(|listed| listed.session == session && listed.form == form)
-            .map(|listed| listed.cursor)
+        room.subscriptions.iter().find(|listed| listed.session == session && listed.form == form)
     }
 
     fn flush(&mut self) {

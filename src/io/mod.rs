@@ -10,5 +10,5 @@ pub mod reactor;
 pub mod signal;
 pub mod worker;
 
-pub use net::{Listener, Stream};
+pub use net::{Listener, Stream, raise_descriptor_limit};
 pub use reactor::{Meter, block_on, meter, sleep_until, timeout};

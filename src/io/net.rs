@@ -68,6 +68,30 @@ impl Listener {
     }
 }
 
+/// Raises this process's limit on open descriptors to `wanted`, as far as it may, and says what it is
+/// now.
+///
+/// # Errors
+/// Those of the system calls.
+pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel fills in the structure we own.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let wanted = libc::rlim_t::try_from(wanted).unwrap_or(libc::rlim_t::MAX).min(limit.rlim_max);
+    if limit.rlim_cur < wanted {
+        limit.rlim_cur = wanted;
+        // SAFETY: only reads the structure.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // On 32-bit systems the number is narrower.
+    #[allow(clippy::useless_conversion)]
+    Ok(u64::from(limit.rlim_cur))
+}
+
 fn set_option(fd: RawFd, level: i32, name: i32, value: u32) -> io::Result<()> {
     let value = value as libc::c_int;
     let length = size_of::<libc::c_int>() as libc::socklen_t;

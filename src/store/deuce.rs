@@ -91,11 +91,6 @@ pub fn find(db: &Db, id: EntryId) -> Result<Option<(RoomId, Entry)>> {
     db.one(sql, [id.0], |row| Ok((RoomId(row.get(WIDTH)?), from_row(row, 0)?)))
 }
 
-/// How many entries a group has.
-pub fn count(db: &Db, group: GroupId) -> Result<u64> {
-    db.only("SELECT count(*) FROM entry WHERE group_id = ?1", [group.0], |row| row.get(0))
-}
-
 /// Whoever has written in a group.
 pub fn authors(db: &Db, group: GroupId) -> Result<Vec<UserId>> {
     let sql = "SELECT DISTINCT user_id FROM entry WHERE group_id = ?1";
@@ -133,26 +128,32 @@ pub struct Page {
     pub after: Option<Cursor>,
 }
 
-/// A page of the entries of these groups, latest `loggedAt` first. Reads at most `limit + offset`
-/// entries of each group.
+/// A page of the entries of these groups, latest `loggedAt` first. Of the entries that are skipped
+/// only the index is read.
 pub fn page(db: &Db, groups: &[GroupId], page: &Page) -> Result<Vec<(Entry, User)>> {
+    let sql = "SELECT logged_at, id FROM entry WHERE group_id = ?1 AND (logged_at, id) < (?2, ?3)
+               ORDER BY logged_at DESC, id DESC LIMIT ?4";
+    let after = page.after.unwrap_or(Cursor { logged_at: i64::MAX, id: EntryId([0xff; 16]) });
+    let most = page.limit + page.offset;
+    let mut keys: Vec<(i64, EntryId)> = Vec::new();
+    for group in groups {
+        let params = params![group.0, after.logged_at, after.id.0, most as i64];
+        keys.extend(db.all(sql, params, |row| Ok((row.get(0)?, EntryId(row.get(1)?))))?);
+    }
+    keys.sort_unstable_by_key(|key| Reverse(*key));
+    let wanted = keys.into_iter().skip(page.offset as usize).take(page.limit as usize);
+    wanted.filter_map(|(_, id)| entry_with_author(db, id).transpose()).collect()
+}
+
+fn entry_with_author(db: &Db, id: EntryId) -> Result<Option<(Entry, User)>> {
     let sql = concat!(
         "SELECT ",
         entry_columns!(),
         ", ",
         user::user_columns!(),
-        " FROM entry JOIN user ON user.id = entry.user_id
-         WHERE entry.group_id = ?1 AND (entry.logged_at, entry.id) < (?2, ?3)
-         ORDER BY entry.logged_at DESC, entry.id DESC LIMIT ?4"
+        " FROM entry JOIN user ON user.id = entry.user_id WHERE entry.id = ?1"
     );
-    let after = page.after.unwrap_or(Cursor { logged_at: i64::MAX, id: EntryId([0xff; 16]) });
-    let most = page.limit + page.offset;
-    let mut found = Vec::new();
-    for group in groups {
-        found.extend(db.all(sql, params![group.0, after.logged_at, after.id.0, most as i64], with_author)?);
-    }
-    found.sort_by_key(|(entry, _)| Reverse((entry.logged_at, entry.id)));
-    Ok(found.into_iter().skip(page.offset as usize).take(page.limit as usize).collect())
+    db.one(sql, [id.0], with_author)
 }
 
 /// The newest entry's id, which all ids to come must follow.

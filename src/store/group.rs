@@ -1,6 +1,6 @@
 //! Groups' rows.
 
-use crate::domain::{Group, GroupId, GroupSummary, Result, RoomId, UserId, group::room_name};
+use crate::domain::{EntryId, Group, GroupId, GroupSummary, Result, RoomId, UserId, group::room_name};
 use crate::store::{Db, Tx, room, time_at};
 use rusqlite::{Row, params};
 
@@ -50,18 +50,15 @@ pub fn find(db: &Db, id: GroupId) -> Result<Option<Group>> {
 /// by their newest entry.
 pub fn list(db: &Db, user: UserId) -> Result<Vec<GroupSummary>> {
     let sql = concat!(
-        "WITH newest AS (
-             SELECT mine.group_id, count(entry.id) AS entries, max(entry.id) AS entry_id
-             FROM member AS mine LEFT JOIN entry ON entry.group_id = mine.group_id
-             WHERE mine.user_id = ?1 GROUP BY mine.group_id)
-         SELECT ",
+        "SELECT ",
         group_columns!(),
-        r#", (SELECT count(*) FROM member WHERE member.group_id = "group".id), newest.entries, entry.created_at
-         FROM newest
-         JOIN "group" ON "group".id = newest.group_id
+        r#", (SELECT count(*) FROM member AS other WHERE other.group_id = "group".id), "group".entry_count, entry.created_at
+         FROM member
+         JOIN "group" ON "group".id = member.group_id
          JOIN user AS maker ON maker.id = "group".created_by
-         LEFT JOIN entry ON entry.id = newest.entry_id
-         ORDER BY newest.entry_id IS NOT NULL, newest.entry_id DESC, "group".id DESC"#
+         LEFT JOIN entry ON entry.id = "group".newest_entry
+         WHERE member.user_id = ?1
+         ORDER BY entry.id IS NOT NULL, entry.id DESC, "group".id DESC"#
     );
     db.all(sql, [user.0], |row| {
         let last_activity = match row.get::<_, Option<i64>>(WIDTH + 2)? {
@@ -75,6 +72,29 @@ pub fn list(db: &Db, user: UserId) -> Result<Vec<GroupSummary>> {
             last_activity,
         })
     })
+}
+
+/// How many entries a group has.
+pub fn entry_count(db: &Db, id: GroupId) -> Result<u64> {
+    let sql = r#"SELECT entry_count FROM "group" WHERE id = ?1"#;
+    db.one(sql, [id.0], |row| row.get(0)).map(Option::unwrap_or_default)
+}
+
+/// Counts a new entry.
+pub fn count_entry(tx: &Tx<'_>, id: GroupId, entry: EntryId) -> Result<()> {
+    let sql = r#"UPDATE "group" SET entry_count = entry_count + 1, newest_entry = ?2 WHERE id = ?1"#;
+    tx.execute(sql, params![id.0, entry.0])?;
+    Ok(())
+}
+
+/// Counts an entry that is gone. Only when it was the newest are the others looked at.
+pub fn uncount_entry(tx: &Tx<'_>, id: GroupId, entry: EntryId) -> Result<()> {
+    let sql = r#"UPDATE "group" SET entry_count = entry_count - 1, newest_entry = CASE newest_entry
+                     WHEN ?2 THEN (SELECT max(entry.id) FROM entry WHERE entry.group_id = ?1)
+                     ELSE newest_entry END
+                 WHERE id = ?1"#;
+    tx.execute(sql, params![id.0, entry.0])?;
+    Ok(())
 }
 
 /// Changes name and description.

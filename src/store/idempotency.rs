@@ -34,3 +34,10 @@ pub fn insert(tx: &Tx<'_>, user: UserId, key: &str, given: &Given, hours: u64, k
     tx.execute(sql, params![user.0, keep as i64, key])?;
     Ok(())
 }
+
+/// Forgets a person's answers that say something, such as an entry's id: what was taken back must
+/// not be told again.
+pub fn forget(tx: &Tx<'_>, user: UserId, said: &str) -> Result<()> {
+    tx.execute("DELETE FROM idempotency WHERE user_id = ?1 AND instr(answer, ?2)", params![user.0, said])?;
+    Ok(())
+}

@@ -42,17 +42,31 @@ impl Db {
     pub fn open(path: &Path) -> Result<Db> {
         let connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
         let mut db = Db { connection, path: path.to_owned() };
-        db.prepare_connection(
-            // The writer's durability: an answer means that the row survives a power cut.
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304;
-             PRAGMA wal_autocheckpoint = 1000;",
-        )
-        .map_err(|error| cannot_open(path, &error))?;
-        migration::run(&mut db.connection).map_err(|error| Error {
-            message: format!("{}: {}", path.display(), error.message).into(),
-            ..error
-        })?;
+        db.prepare_connection("").map_err(|error| cannot_open(path, &error))?;
+        // Before anything is changed: the file may belong to another program.
+        migration::run(&mut db.connection).map_err(|error| error.because(path.display()))?;
+        // The writer's durability: an answer means that the row survives a power cut. What is
+        // deleted is overwritten where that costs no write of its own.
+        let own = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304;
+                   PRAGMA wal_autocheckpoint = 1000; PRAGMA secure_delete = FAST;";
+        db.connection.execute_batch(own).map_err(|error| cannot_open(path, &error))?;
         Ok(db)
+    }
+
+    /// Opens the database for writing beside the server that it belongs to.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or the server is of another version.
+    pub fn open_beside(path: &Path) -> Result<Db> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
+        let db = Db { connection, path: path.to_owned() };
+        db.prepare_connection("PRAGMA synchronous = FULL;").map_err(|error| cannot_open(path, &error))?;
+        match migration::is_current(&db.connection)? {
+            true => Ok(db),
+            false => Err(Error::unavailable("the running server is of another version than this command")),
+        }
     }
 
     /// Opens the database for reading only.
@@ -157,7 +171,7 @@ impl Db {
 }
 
 fn cannot_open(path: &Path, cause: &rusqlite::Error) -> Error {
-    Error::unavailable(format!("the database {} cannot be opened: {cause}", path.display()))
+    Error::unavailable("The database cannot be opened").because(format!("{}: {cause}", path.display()))
 }
 
 /// A transaction that is not committed yet. Events appended to it are told to the hub after the

@@ -26,12 +26,19 @@ pub fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>> {
     db.one("SELECT id, user_id, renewed_at, expires_at FROM token WHERE hash = ?1", [hash], from_row)
 }
 
-/// Lets a login run for so many seconds from now.
-pub fn renew(tx: &Tx<'_>, id: TokenId, seconds: i64) -> Result<()> {
-    let sql = "UPDATE token SET renewed_at = ?2, expires_at = ?3 WHERE id = ?1";
+/// Lets a login run for so many seconds from now, never shorter than it would. Nothing happens when
+/// it was renewed since it was read.
+pub fn renew(tx: &Tx<'_>, token: &Token, seconds: i64) -> Result<()> {
+    let sql = "UPDATE token SET renewed_at = ?2, expires_at = max(expires_at, ?3) WHERE id = ?1 AND renewed_at = ?4";
     let now = tx.now();
-    tx.execute(sql, params![id.0, now.millis(), now.plus_seconds(seconds).millis()])?;
+    let expires = now.plus_seconds(seconds).millis();
+    tx.execute(sql, params![token.id.0, now.millis(), expires, token.renewed_at.millis()])?;
     Ok(())
+}
+
+/// The login of that number, ended or not.
+pub fn find_by_id(db: &Db, id: TokenId) -> Result<Option<Token>> {
+    db.one("SELECT id, user_id, renewed_at, expires_at FROM token WHERE id = ?1", [id.0], from_row)
 }
 
 /// Ends a login.

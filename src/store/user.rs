@@ -1,6 +1,6 @@
 //! People's rows.
 
-use crate::domain::{Result, User, UserId};
+use crate::domain::{Result, Time, User, UserId};
 use crate::store::{Db, Tx, time_at};
 use rusqlite::{Row, params};
 
@@ -76,6 +76,13 @@ pub fn credentials(db: &Db, uid: &str, username: &str) -> Result<Option<(UserId,
     db.one(sql, [uid, username], |row| Ok((UserId(row.get(0)?), row.get(1)?)))
 }
 
+/// Gives a person a password who has none; `false` when they have one.
+pub fn set_first_password(tx: &Tx<'_>, uid: &str, password: &str, admin: bool) -> Result<bool> {
+    let sql = "UPDATE user SET password = ?2, admin = max(admin, ?3), updated_at = ?4
+               WHERE uid = ?1 AND password IS NULL";
+    Ok(tx.execute(sql, params![uid, password, admin, tx.now().millis()])? == 1)
+}
+
 /// How many people there are, those who left aside.
 pub fn count(db: &Db) -> Result<u64> {
     db.only("SELECT count(*) FROM user WHERE deleted_at IS NULL", [], |row| row.get(0))
@@ -117,6 +124,20 @@ pub fn count_deuce(tx: &Tx<'_>, id: UserId, entries: u64) -> Result<User> {
         user_columns!()
     );
     tx.only(sql, params![id.0, tx.now().millis(), entries], |row| from_row(row, 0))
+}
+
+/// Counts an entry stored then that is gone. Only when it was of the best day are all entries of the
+/// person looked at.
+pub fn uncount_day(tx: &Tx<'_>, id: UserId, stored_at: Time) -> Result<()> {
+    let sql = "SELECT date(?2 / 1000, 'unixepoch', 'localtime') = best_day FROM user WHERE id = ?1";
+    let params = params![id.0, stored_at.millis()];
+    if tx.one(sql, params, |row| row.get::<_, Option<bool>>(0))?.flatten().unwrap_or(false) {
+        return recount_days(tx, id);
+    }
+    let sql = "UPDATE user SET day_count = day_count - 1
+               WHERE id = ?1 AND day = date(?2 / 1000, 'unixepoch', 'localtime')";
+    tx.execute(sql, params)?;
+    Ok(())
 }
 
 /// Counts a person's days anew, after entries have gone.

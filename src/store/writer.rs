@@ -122,12 +122,14 @@ impl Writer {
     /// When the database cannot be opened, or the thread not started.
     pub fn start(path: &Path, most_waiting: u64) -> Result<Writer> {
         let db = Db::open(path)?;
+        let newest = deuce::newest(&db)?;
         let shared = Arc::new(Shared::default());
         let (theirs, path) = (shared.clone(), path.to_owned());
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .stack_size(512 << 10)
             .spawn(move || {
+                newest.into_iter().for_each(EntryId::follow);
                 // A writer that panicked has lost track of what is stored. Nothing it could still
                 // say would be worth trusting, so the process ends and is started afresh.
                 let run = std::panic::AssertUnwindSafe(|| run(db, &path, &theirs));
@@ -224,10 +226,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The thread's life: batch after batch until the queue is closed and empty.
 fn run(db: Db, path: &Path, shared: &Shared) {
-    match deuce::newest(&db) {
-        Ok(newest) => newest.into_iter().for_each(EntryId::follow),
-        Err(error) => log::error!("the newest entry could not be read: {error}"),
-    }
     let mut connection = Reopening { db: Some(db), path: path.to_owned() };
     while let Some(jobs) = next_jobs(shared) {
         let batch = match connection.get() {
@@ -315,17 +313,12 @@ fn attempt(tx: &Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
     tx.execute("BEGIN IMMEDIATE", [])?;
     for index in 0..jobs.len() {
         let before = (tx.changes(), tx.events.borrow().len());
-        if jobs[index].run(tx) {
+        let kept = jobs[index].run(tx);
+        check_open(tx, jobs[index].as_ref())?;
+        if kept {
             continue;
         }
         tx.events.borrow_mut().truncate(before.1);
-        if !tx.is_open() {
-            // SQLite has given the whole transaction up, as it does when the disk is full.
-            return Err(jobs[index]
-                .failure()
-                .cloned()
-                .unwrap_or_else(|| Error::internal("a lost transaction")));
-        }
         if tx.changes() != before.0 {
             tx.execute("ROLLBACK", [])?;
             return attempt_with_savepoints(tx, jobs);
@@ -333,6 +326,15 @@ fn attempt(tx: &Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
     }
     tx.execute("COMMIT", [])?;
     Ok(())
+}
+
+/// SQLite gives the whole transaction up when the disk is full, and then would carry out whatever
+/// follows one by one.
+fn check_open(tx: &Tx<'_>, job: &dyn Job) -> Result<()> {
+    match tx.is_open() {
+        true => Ok(()),
+        false => Err(job.failure().cloned().unwrap_or_else(|| Error::internal("the transaction was lost"))),
+    }
 }
 
 fn attempt_with_savepoints(tx: &Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
@@ -346,7 +348,9 @@ fn attempt_with_savepoints(tx: &Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()>
 fn run_in_savepoint(tx: &Tx<'_>, job: &mut dyn Job) -> Result<()> {
     let events_before = tx.events.borrow().len();
     tx.execute("SAVEPOINT job", [])?;
-    if !job.run(tx) {
+    let kept = job.run(tx);
+    check_open(tx, job)?;
+    if !kept {
         tx.execute("ROLLBACK TO job", [])?;
         tx.events.borrow_mut().truncate(events_before);
     }

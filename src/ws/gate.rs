@@ -14,13 +14,24 @@ pub struct Gate {
     payload_left: u64,
     /// Bytes of the message that is coming in pieces.
     message: u64,
+    longest: u64,
     most: u64,
 }
 
 impl Gate {
     /// A gate for messages of at most so many bytes.
     pub fn new(most: u64) -> Gate {
-        Gate { header: [0; 14], have: 0, payload_left: 0, message: 0, most }
+        Gate { header: [0; 14], have: 0, payload_left: 0, message: 0, longest: 0, most }
+    }
+
+    /// Whether the connection is between two messages.
+    pub fn is_at_rest(&self) -> bool {
+        self.payload_left == 0 && self.have == 0 && self.message == 0
+    }
+
+    /// The longest frame since this was last asked.
+    pub fn take_longest(&mut self) -> u64 {
+        std::mem::take(&mut self.longest)
     }
 
     /// Looks at the next bytes of the connection.
@@ -73,6 +84,7 @@ impl Gate {
             length => u64::from(length),
         };
         self.payload_left = length;
+        self.longest = self.longest.max(length);
         let (last, kind) = (self.header[0] & 0x80 != 0, self.header[0] & 0x0f);
         let is_control = kind & 0x08 != 0;
         if !is_control {

@@ -49,6 +49,8 @@ struct Session {
     stream: Rc<Stream>,
     id: SessionId,
     owner: Option<Owner>,
+    /// The longest message taken.
+    most: u64,
     gate: Gate,
     protocol: WebSocketContext,
     budget: Budget,
@@ -75,9 +77,12 @@ pub async fn run<P>(app: Rc<App>, opening: Opening<P>) {
     let stream = Rc::new(stream);
     let id = app.hub.enter(stream.clone(), owner);
     let budget = Budget::new(app.limits().frames_per_second, app.limits().frames_burst);
-    let protocol = WebSocketContext::new(Role::Server, Some(config(app.limits().frame_bytes)));
-    let gate = Gate::new(app.limits().frame_bytes);
-    let mut session = Session { app, stream, id, owner, gate, protocol, budget, graceful: false };
+    let most = match owner {
+        Some(_) => app.limits().frame_bytes,
+        None => app.limits().anonymous_frame_bytes.min(app.limits().frame_bytes),
+    };
+    let (gate, protocol) = (Gate::new(most), WebSocketContext::new(Role::Server, Some(config(most))));
+    let mut session = Session { app, stream, id, owner, most, gate, protocol, budget, graceful: false };
 
     // The answer first, then the subscriptions: no event can come before it.
     session.app.hub.send(id, &answer);
@@ -206,7 +211,16 @@ impl Session {
         if !wire.output.is_empty() {
             self.app.hub.send(self.id, &wire.output);
         }
+        self.forget_long_messages();
         leave
+    }
+
+    /// The library keeps the room of the longest message for ever; between messages it can begin anew.
+    fn forget_long_messages(&mut self) {
+        const LONG: u64 = 4096;
+        if self.gate.is_at_rest() && self.gate.take_longest() > LONG && self.protocol.can_read() {
+            self.protocol = WebSocketContext::new(Role::Server, Some(config(self.most)));
+        }
     }
 
     fn on_text(&mut self, text: &str) {

@@ -1,6 +1,7 @@
 //! Entries.
 
 use super::{Call, ok, write_cursor};
+use crate::api::Db;
 use crate::api::deuce::{self, Key, NewDeuce, Page};
 use crate::api::pace::Deed;
 use crate::api::view;
@@ -87,16 +88,21 @@ fn logged_at(fields: &mut Fields) -> Result<Option<Time>> {
 }
 
 /// A page of the feed.
-pub fn feed(call: &Call<'_>) -> Result<Response> {
+pub async fn feed(call: Call<'_>) -> Result<Response> {
     let group = call.request.query.get("groupId");
     let group = group
         .map(|text| GroupId::parse(text).ok_or_else(|| Failure::new(400, "groupId: not a group's id")))
         .transpose()?;
     let most = call.app().limits().page_entries;
     let page = call.page()?.unwrap_or(Page { limit: most.min(50), offset: 0, after: None });
-    let feed = deuce::feed(call.app().db(), call.me()?, group, &page)?;
-    let response = Response::json(200, view::feed(&feed.entries)?);
-    Ok(match feed.next {
+    let me = call.me()?;
+    let read = move |db: &Db| {
+        let feed = deuce::feed(db, me, group, &page)?;
+        Ok((view::feed(&feed.entries)?, feed.next))
+    };
+    let (text, next) = call.app().read_aside(read).await?;
+    let response = Response::json(200, text);
+    Ok(match next {
         Some(cursor) => response.with("x-next-cursor", write_cursor(cursor)),
         None => response,
     })

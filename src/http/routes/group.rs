@@ -34,11 +34,10 @@ pub async fn create(call: Call<'_>) -> Result<Response> {
 pub async fn show(call: Call<'_>) -> Result<Response> {
     let (me, id, page) = (call.me()?, call.group()?, call.page()?);
     group::place(call.app().db(), id, me)?;
-    let long = page.is_none() && group::is_long(call.app().db(), id)?;
-    let text = if long {
-        call.app().read_aside(move |db| view::detail(&group::detail(db, id, me, None)?)).await?
+    let text = if page.is_some() || group::is_long(call.app().db(), id)? {
+        call.app().read_aside(move |db| view::detail(&group::detail(db, id, me, page.as_ref())?)).await?
     } else {
-        view::detail(&group::detail(call.app().db(), id, me, page.as_ref())?)?
+        view::detail(&group::detail(call.app().db(), id, me, None)?)?
     };
     Ok(Response::json(200, text))
 }

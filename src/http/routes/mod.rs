@@ -146,7 +146,7 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::Join => invite::join(call).await,
         Verb::JoinPage => Ok(invite::page(&call)),
         Verb::LogDeuce => deuce::log(call).await,
-        Verb::Feed => deuce::feed(&call),
+        Verb::Feed => deuce::feed(call).await,
         Verb::DeleteDeuce => deuce::delete(call).await,
         Verb::BestDay => deuce::best_day(&call),
         Verb::ListReactions => reaction::list(&call),

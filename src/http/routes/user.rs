@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::api::pace::Deed;
-use crate::api::{picture, token, user, view};
+use crate::api::{App, picture, token, user, view};
 use crate::domain::Error;
 use crate::http::auth;
 use crate::http::error::{Failure, Result};
@@ -41,8 +41,7 @@ pub async fn set_picture(mut call: Call<'_>) -> Result<Response> {
         Err(error) => (Some(path), Err(error)),
     };
     if let Some(unused) = unused {
-        let data = app.settings.data.clone();
-        app.aside(move || picture::remove(&data, &unused)).await?;
+        remove_picture(app, unused).await;
     }
     Ok(Response::json(200, view::own_user(&answer?)?))
 }
@@ -79,6 +78,12 @@ pub async fn export(call: Call<'_>) -> Result<Response> {
     Ok(Response::json(200, text).with("content-disposition", "attachment; filename=\"deuced-export.json\""))
 }
 
+/// Removes a picture's file. When there is no worker for it now, the next start does it.
+async fn remove_picture(app: &App, path: String) {
+    let data = app.settings.data.clone();
+    let _ = app.aside(move || picture::remove(&data, &path)).await;
+}
+
 /// Deletes the caller's account, with its logins, sockets and picture.
 pub async fn erase(call: Call<'_>) -> Result<Response> {
     let (me, limits, app) = (call.me()?, call.limits(), call.app());
@@ -86,8 +91,7 @@ pub async fn erase(call: Call<'_>) -> Result<Response> {
     token::ended(app, &[], close::LOGGED_OUT);
     app.hub.end_user(me, close::LOGGED_OUT);
     if let Some(picture) = erased {
-        let data = app.settings.data.clone();
-        app.aside(move || picture::remove(&data, &picture)).await?;
+        remove_picture(app, picture).await;
     }
     Ok(Response::json(200, r#"{"success":true}"#.to_owned()).with("set-cookie", auth::clear_cookie()))
 }

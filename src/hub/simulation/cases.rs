@@ -276,3 +276,17 @@ fn a_long_replay_comes_in_pieces() {
     }
     assert!((2..5000).contains(&pieces), "{pieces} pieces");
 }
+
+#[test]
+fn whoever_read_of_the_leaving_in_the_log_leaves_all_the_same() {
+    let hub = hub();
+    // The socket was there before event 4, which says that Ann left, and has caught up past it
+    // before the event is published.
+    let (session, pipe) = listener(&hub, PLENTY, 2);
+    replay(&hub, session, 3..=5);
+    pipe.told();
+    hub.unfollow(ANN.user, ROOM, 4);
+    publish(&hub, ROOM, 6..=7);
+    hub.flush();
+    assert_eq!((errand(&hub, session), pipe.told()), (Poll::Pending, events(0..=-1)));
+}
