@@ -1,9 +1,9 @@
 //! What the server can do, one file per noun, and the only place where store and hub meet.
 //!
 //! A verb is a plain function: over a transaction if it changes something, over a connection if it
-//! only reads. It decides what is allowed, and returns what the door should say. The one seam that
-//! waits is [`App::write`]: it queues the verb, awaits the commit, and by then everything that
-//! happened has been published. No verb knows HTTP or sockets.
+//! only reads. It decides what is allowed, and returns what the door should say. Only this file waits:
+//! [`App::write`] queues a verb and awaits its commit, and by then everything that happened has been
+//! published; [`App::read_aside`] awaits a worker. No verb knows HTTP or sockets.
 
 pub mod deuce;
 pub mod group;

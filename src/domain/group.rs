@@ -39,7 +39,7 @@ pub fn room_name(group: GroupId) -> String {
     format!("group:{group}")
 }
 
-/// What makes a group: the right to do this or that in it.
+/// Where a person stands in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The room of the group.

@@ -10,8 +10,8 @@
 //! its cursors, and is live again. What a frame looks like is none of the hub's business: forms are
 //! rendered by the function it was made with. It has never met the store.
 
+mod beat;
 mod outbox;
-mod presence;
 #[cfg(test)]
 mod simulation;
 
@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use presence::Beat;
+pub use beat::Beat;
 
 /// A wire grammar that subscriptions are told in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -417,7 +417,7 @@ impl Hub {
     /// Pings every socket, and ends those that showed no sign of life since the last ping or have
     /// taken nothing for `patience`.
     pub fn beat(&self, now: Instant, patience: Duration) -> Beat {
-        presence::beat(&mut self.state.borrow_mut(), now, patience)
+        beat::beat(&mut self.state.borrow_mut(), now, patience)
     }
 }
 
