@@ -131,7 +131,7 @@ limits! {
     waiting_logins = 32, 1..=10_000, "logins", "passwords waiting to be checked; 503";
     waiting_jobs = 32, 1..=10_000, "jobs", "pictures waiting for a worker; 503";
     waiting_reads = 512, 1..=10_000, "reads", "files, feeds, exports and long lists waiting for a worker; 503";
-    uploads = 4, 1..=1000, "uploads", "pictures being received at the same time; 503";
+    uploads = 4, 1..=1000, "uploads", "pictures being received at the same time, of one person at most half; 503";
 }
 
 impl Limits {

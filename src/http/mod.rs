@@ -25,6 +25,7 @@ mod target;
 pub mod upgrade;
 
 use crate::api::App;
+use crate::domain::UserId;
 use address::Network;
 use smol::{LocalExecutor, future::FutureExt};
 use std::{
@@ -57,7 +58,7 @@ pub struct Server {
     /// executor ends them all, and with the last of them the server is dropped, too.
     executor: Weak<LocalExecutor<'static>>,
     in_flight: Cell<u64>,
-    uploads: Cell<u64>,
+    uploads: RefCell<HashMap<UserId, u64>>,
     sockets: Cell<u64>,
     anonymous_sockets: Cell<u64>,
     connections: RefCell<HashMap<IpAddr, u64>>,
@@ -76,7 +77,7 @@ impl Server {
             doors,
             executor: Rc::downgrade(executor),
             in_flight: Cell::new(0),
-            uploads: Cell::new(0),
+            uploads: RefCell::default(),
             sockets: Cell::new(0),
             anonymous_sockets: Cell::new(0),
             connections: RefCell::default(),

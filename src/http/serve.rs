@@ -3,7 +3,7 @@
 //! Every connection is a task of its own. A panic in it ends it alone; a refusal is a complete
 //! answer and then the end.
 
-use crate::domain::Limits;
+use crate::domain::{Limits, UserId};
 use crate::http::error::Failure;
 use crate::http::guard::{Guard, GuardLimits, Head};
 use crate::http::message::{Refusal, Request, Response};
@@ -80,6 +80,37 @@ impl Drop for Place {
             *here -= 1;
             if *here == 0 {
                 connections.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A picture being received. Nobody may take more than half of the places.
+struct Upload {
+    server: Rc<Server>,
+    user: UserId,
+}
+
+impl Upload {
+    fn begin(server: &Rc<Server>, user: UserId) -> Option<Upload> {
+        let mut uploads = server.uploads.borrow_mut();
+        let (all, most): (u64, u64) = (uploads.values().sum(), server.app.limits().uploads);
+        let mine = uploads.entry(user).or_default();
+        if all >= most || *mine >= most.div_ceil(2) {
+            return None;
+        }
+        *mine += 1;
+        Some(Upload { server: server.clone(), user })
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let mut uploads = self.server.uploads.borrow_mut();
+        if let Some(mine) = uploads.get_mut(&self.user) {
+            *mine -= 1;
+            if *mine == 0 {
+                uploads.remove(&self.user);
             }
         }
     }
@@ -201,16 +232,14 @@ impl Connection {
         const TOO_MANY: Refusal =
             Refusal { status: 503, message: "Too many uploads, please try again in a moment" };
         const TOO_LARGE: Refusal = Refusal { status: 413, message: "File too large" };
-        let uploads = target.verb(head.method) == Some(Verb::SetPicture)
-            && matches!(auth::caller(&self.server, &head.headers), Ok(Some(_)));
-        if !uploads {
+        let caller = match target.verb(head.method) {
+            Some(Verb::SetPicture) => auth::caller(&self.server, &head.headers).ok().flatten(),
+            _ => None,
+        };
+        let Some(caller) = caller else {
             return self.read_body(self.limits().body_bytes as usize).await;
-        }
-        let server = self.server.clone();
-        if server.uploads.get() >= self.limits().uploads {
-            return Err(TOO_MANY.into());
-        }
-        let _upload = Counted::begin(server, |server| &server.uploads);
+        };
+        let _upload = Upload::begin(&self.server, caller.me.user).ok_or(TOO_MANY)?;
         let most = self.limits().picture_bytes + MULTIPART_OVERHEAD;
         self.read_body(most as usize).await.map_err(|end| match end {
             End::Refused(refusal) if refusal.status == 413 => TOO_LARGE.into(),

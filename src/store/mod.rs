@@ -45,10 +45,10 @@ impl Db {
         db.prepare_connection("").map_err(|error| cannot_open(path, &error))?;
         // Before anything is changed: the file may belong to another program.
         migration::run(&mut db.connection).map_err(|error| error.because(path.display()))?;
-        // The writer's durability: an answer means that the row survives a power cut. What is
-        // deleted is overwritten where that costs no write of its own.
+        // The writer's durability: an answer means that the row survives a power cut. And what is
+        // deleted is overwritten: people may take back what they wrote.
         let own = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304;
-                   PRAGMA wal_autocheckpoint = 1000; PRAGMA secure_delete = FAST;";
+                   PRAGMA wal_autocheckpoint = 1000; PRAGMA secure_delete = ON;";
         db.connection.execute_batch(own).map_err(|error| cannot_open(path, &error))?;
         Ok(db)
     }

@@ -150,9 +150,15 @@ impl Server {
     /// Waits until the server has said this on stderr.
     #[track_caller]
     pub fn wait_for_words(&self, words: &str) {
+        self.wait_until(|said| said.contains(words));
+    }
+
+    /// Waits until what the server has said is as it should be.
+    #[track_caller]
+    pub fn wait_until(&self, is_said: impl Fn(&str) -> bool) {
         let start = Instant::now();
-        while !self.stderr().contains(words) {
-            assert!(start.elapsed() < PATIENCE, "{words:?} is not in stderr:\n{}", self.stderr());
+        while !is_said(&self.stderr()) {
+            assert!(start.elapsed() < PATIENCE, "something is not in stderr:\n{}", self.stderr());
             thread::sleep(Duration::from_millis(2));
         }
     }

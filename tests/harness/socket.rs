@@ -151,6 +151,11 @@ impl Socket {
         let _ = self.wire.try_send(bytes);
     }
 
+    /// The connection beneath.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// No more from this side.
     pub fn finish_sending(&self) {
         self.wire.finish_sending();

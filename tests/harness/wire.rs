@@ -3,7 +3,8 @@
 use super::{PATIENCE, Reply};
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
+    os::fd::{AsRawFd, FromRawFd},
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,42 @@ impl Wire {
     }
 
     pub fn try_open(address: SocketAddr) -> std::io::Result<Wire> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Wire::over(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    /// From another of this machine's own addresses, such as 127.0.0.2.
+    #[track_caller]
+    pub fn open_from(source: Ipv4Addr, address: SocketAddr) -> Wire {
+        let SocketAddr::V4(target) = address else { panic!("{address} is not of IPv4") };
+        let form = |ip: Ipv4Addr, port: u16| libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: port.to_be(),
+            sin_addr: libc::in_addr { s_addr: u32::from(ip).to_be() },
+            sin_zero: [0; 8],
+        };
+        let (from, to) = (form(source, 0), form(*target.ip(), target.port()));
+        let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        // SAFETY: the addresses are whole and as long as said, and the stream owns the descriptor.
+        let stream = unsafe {
+            let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+            assert!(socket >= 0, "{}", std::io::Error::last_os_error());
+            let stream = TcpStream::from_raw_fd(socket);
+            let bound = libc::bind(socket, (&raw const from).cast(), length);
+            assert_eq!(bound, 0, "{}", std::io::Error::last_os_error());
+            let connected = libc::connect(socket, (&raw const to).cast(), length);
+            assert_eq!(connected, 0, "{}", std::io::Error::last_os_error());
+            stream
+        };
+        Wire::over(stream).expect("a connection that can be set up")
+    }
+
+    /// The same connection once more, to send from one thread and read in another.
+    #[track_caller]
+    pub fn twin(&self) -> Wire {
+        Wire { stream: self.stream.try_clone().expect("one more descriptor"), ahead: Vec::new() }
+    }
+
+    fn over(stream: TcpStream) -> std::io::Result<Wire> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -142,6 +178,36 @@ impl Wire {
 
     pub fn set_patience(&self, patience: Duration) {
         self.stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
+    /// Keeps the kernel from taking much that nobody reads: the peer soon has to wait.
+    pub fn take_little(&self) {
+        let bytes: libc::c_int = 4096;
+        // SAFETY: the option's value is an int, and the stream is open.
+        let set = unsafe {
+            libc::setsockopt(
+                self.stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVBUF,
+                (&raw const bytes).cast(),
+                size_of_val(&bytes) as libc::socklen_t,
+            )
+        };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    /// Waits until one of the wires has something to read, and says which have. They are looked at
+    /// in order: what had come to a later one before it came to an earlier one is seen.
+    #[track_caller]
+    pub fn wait_for_any<const N: usize>(wires: [&Wire; N], patience: Duration) -> [bool; N] {
+        let look =
+            |wire: &Wire| libc::pollfd { fd: wire.stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut looks = wires.map(look);
+        // SAFETY: as many entries as said, of streams that are open.
+        let count =
+            unsafe { libc::poll(looks.as_mut_ptr(), N as libc::nfds_t, patience.as_millis() as libc::c_int) };
+        assert!(count >= 0, "{}", std::io::Error::last_os_error());
+        looks.map(|look| look.revents != 0)
     }
 }
 

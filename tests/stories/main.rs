@@ -5,11 +5,15 @@
 mod harness;
 
 mod cli;
+mod clock;
+mod crowd;
 mod deuce;
 mod export;
 mod feed;
+mod gone;
 mod group;
 mod health;
+mod hearing;
 mod http;
 mod idempotency;
 mod invite;
@@ -18,8 +22,10 @@ mod location;
 mod login;
 mod member;
 mod origin;
+mod patience;
 mod picture;
 mod proxy;
+mod quantity;
 mod reaction;
 mod restart;
 mod socket;

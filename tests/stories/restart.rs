@@ -1,6 +1,6 @@
 //! Stopping, being stopped, and coming back with everything.
 
-use crate::harness::{Server, server, together};
+use crate::harness::{Server, check, server, together};
 use serde_json::json;
 use std::{fs, time::Duration};
 
@@ -232,6 +232,28 @@ fn the_log_is_quiet_and_keeps_secrets() {
     for secret in [ann.token().as_str(), server::PASSWORD, "a wrong guess", "deep thoughts", "token="] {
         assert!(!log.contains(secret), "{secret:?} in the log:\n{log}");
     }
+}
+
+#[test]
+fn a_database_that_vanished_is_no_reason_to_show_its_place() {
+    let server = Server::open();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    ann.log(&home, "x");
+    for name in ["deuced.db", "deuced.db-wal", "deuced.db-shm"] {
+        let _ = fs::rename(server.data().join(name), server.data().join(format!("{name}.elsewhere")));
+    }
+    let cookie = ann.cookie().unwrap();
+    for path in ["/api/user/export", "/api/deuces"] {
+        let mut wire = server.wire();
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"));
+        let reply = wire.reply("GET");
+        assert_eq!(reply.status, 503, "{reply:?}");
+        assert!(!check::shows_insides(&reply.message()), "{reply:?}");
+        assert!(!reply.text().contains(server.data_text()), "{reply:?}");
+    }
+    // Whoever runs the server is told where.
+    server.wait_for_words("deuced.db");
 }
 
 /// What the kernel counts for a process: bytes it had written, and clock ticks it ran.
