@@ -46,13 +46,7 @@ pub enum Doer {
 impl Doer {
     /// The doer behind an address.
     pub fn address(address: IpAddr) -> Doer {
-        match address {
-            IpAddr::V4(_) => Doer::Address(address),
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                Doer::Address(IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into()))
-            }
-        }
+        Doer::Address(network_of(address))
     }
 
     /// A name tried from an address.
@@ -60,6 +54,18 @@ impl Doer {
         let mut hasher = DefaultHasher::new();
         (name, Doer::address(address)).hash(&mut hasher);
         Doer::Name(hasher.finish())
+    }
+}
+
+/// What stands for whoever is at an address: of IPv6 the network of 64 bits, in which one device may
+/// take as many addresses as it likes.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
+        }
     }
 }
 

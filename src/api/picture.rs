@@ -31,6 +31,10 @@ pub fn prepare(app: &App) -> Result<()> {
     let folder = folder(&app.settings.data);
     let failed = |error| Error::unavailable(format!("{}: {error}", folder.display()));
     fs::create_dir_all(&folder).map_err(failed)?;
+    // Nobody at all: rather a file that was lost than pictures that nobody has.
+    if user::count(app.db())? == 0 {
+        return Ok(());
+    }
     let named: HashSet<String> = store::user::pictures(app.db())?.into_iter().collect();
     for file in fs::read_dir(&folder).map_err(failed)?.flatten() {
         let name = file.file_name();

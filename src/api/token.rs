@@ -78,6 +78,16 @@ pub fn recognise(app: &App, secret: &Secret) -> Result<Me> {
     Ok(Me { user: token.user, token })
 }
 
+/// Whether a login is still there, by the database and not by memory. A socket asks this when it has
+/// entered the hub: a login that ends later finds it there.
+///
+/// # Errors
+/// Those of the storage.
+pub fn is_good(app: &App, token: TokenId) -> Result<bool> {
+    let found = store::token::find_by_id(app.db(), token)?;
+    Ok(found.is_some_and(|token| token.expires_at > Time::now()))
+}
+
 /// What has to follow when a login's row has changed.
 pub fn changed(app: &App) {
     app.recent_logins.borrow_mut().known.clear();

@@ -32,7 +32,7 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     let app = Rc::new(App::open(behaviour, form::render).map_err(sentence)?);
     let listener = listen(&settings)?;
     let address = listener.local_address().map_err(|error| format!("the port is not known: {error}"))?;
-    let address_file = AddressFile::write(&data, address)?;
+    let address_file = AddressFile::write(&data, address);
     announce(&settings, &app, address)?;
 
     let executor = Rc::new(LocalExecutor::new());
@@ -133,7 +133,7 @@ fn shift_clock() -> Result<(), String> {
 /// Raises the limit on open files so that every connection has one, or else lowers the limit on
 /// connections: whoever comes too late is to be told so, and the database always needs a few.
 fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
-    const RESERVE: u64 = 48;
+    const RESERVE: u64 = 128;
     let wanted = limits.connections + RESERVE;
     let available = io::raise_descriptor_limit(wanted).map_err(|error| format!("open files: {error}"))?;
     if available < wanted {
@@ -144,10 +144,7 @@ fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
 }
 
 fn listen(settings: &Serve) -> Result<Listener, String> {
-    let tuning = Tuning {
-        send_buffer_bytes: u32::try_from(settings.limits.send_buffer_bytes / 2).unwrap_or(u32::MAX),
-        unacknowledged: Duration::from_secs(settings.limits.write_seconds),
-    };
+    let tuning = Tuning { unacknowledged: Duration::from_secs(settings.limits.write_seconds) };
     let cannot =
         |address: SocketAddr| move |error: std::io::Error| format!("cannot listen on {address}: {error}");
     if let Some(address) = settings.listen {
@@ -181,13 +178,16 @@ fn announce(settings: &Serve, app: &App, address: SocketAddr) -> Result<(), Stri
 struct AddressFile(PathBuf);
 
 impl AddressFile {
-    fn write(data: &Path, address: SocketAddr) -> Result<AddressFile, String> {
+    /// Writes it as far as it can be: on a full disk the diary can still be read.
+    fn write(data: &Path, address: SocketAddr) -> AddressFile {
         let path = data.join("address");
         // Renamed into place, so that nobody reads half of it.
         let fresh = data.join("address.new");
         let written = fs::write(&fresh, format!("{address}\n")).and_then(|()| fs::rename(&fresh, &path));
-        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-        Ok(AddressFile(path))
+        if let Err(error) = written {
+            log::warn!("{} cannot be written: {error}", path.display());
+        }
+        AddressFile(path)
     }
 }
 

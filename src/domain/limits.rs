@@ -75,7 +75,7 @@ limits! {
 
     // Pace. Zero requests per minute would lock everyone out, so one is the least.
     api_requests_per_minute = 3000, 1..=1_000_000_000, "requests/min", "API requests of one person; 429";
-    address_requests_per_minute = 6000, 1..=1_000_000_000, "requests/min", "API requests of one address without a login; 429";
+    address_requests_per_minute = 6000, 1..=1_000_000_000, "requests/min", "requests of one address without a login, pages included; 429";
     logins_per_minute = 30, 1..=1_000_000_000, "logins/min", "logins from one address; 429";
     login_failures_per_minute = 10, 1..=1_000_000_000, "logins/min", "wrong passwords for one name from one address; 429";
     deuces_per_minute = 60, 1..=1_000_000_000, "entries/min", "entries logged by one person; 429";
@@ -122,7 +122,7 @@ limits! {
     frames_per_second = 100, 1..=1_000_000_000, "frames/s", "frames of one socket on average; more are not read for a moment";
     frames_burst = 1000, 1..=1_000_000_000, "frames", "frames of one socket at once";
     outbox_bytes = 1_048_576, 16_384..=67_108_864, "bytes", "answers waiting for one socket; close 1013";
-    send_buffer_bytes = 65_536, 4096..=4_194_304, "bytes", "the kernel's send buffer of one connection";
+    send_buffer_bytes = 65_536, 4096..=4_194_304, "bytes", "the kernel's send buffer of one socket";
     ping_every_seconds = 30, 1..=3600, "seconds", "a socket silent since the last ping is gone";
     replay_events = 200, 1..=10_000, "events", "events read from the log at a time for a socket that fell behind";
 

@@ -58,18 +58,17 @@ impl Peer {
         if !is_trusted(address) {
             return Peer { address, https: false };
         }
-        // Each proxy appends whom it heard; the last that is not one of ours is the client.
-        let named: Vec<IpAddr> = headers
-            .get_all("x-forwarded-for")
-            .flat_map(|value| value.split(','))
-            .filter_map(parse_hop)
-            .collect();
-        let client = named.iter().rev().copied().find(|address| !is_trusted(*address));
+        // Each proxy appends whom it heard; the last that is not one of ours is the client. What
+        // stands before a hop that cannot be read was written by nobody knows whom.
+        let named: Vec<Option<IpAddr>> =
+            headers.get_all("x-forwarded-for").flat_map(|value| value.split(',')).map(parse_hop).collect();
+        let readable = named.iter().rev().map_while(|hop| *hop);
+        let client = readable.clone().find(|address| !is_trusted(*address)).or_else(|| readable.last());
         let https = headers
             .get_all("x-forwarded-proto")
             .last()
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("https"));
-        Peer { address: client.or(named.first().copied()).unwrap_or(address), https }
+        Peer { address: client.unwrap_or(address), https }
     }
 
     /// The scheme the client speaks.
@@ -105,6 +104,21 @@ pub fn is_own_origin(origin: &str, host: &str, named: &[String]) -> bool {
     !host.is_empty() && without_default(authority) == without_default(host)
 }
 
+/// Whether a host name can be one of the home network's own: an address, `localhost`, a single word,
+/// or a name under an ending that no stranger can register. A page of any other name that reaches us
+/// has been pointed here by a stranger's name server (DNS rebinding).
+pub fn is_home_host(host: &str) -> bool {
+    const ENDINGS: [&str; 7] =
+        [".local", ".lan", ".home", ".home.arpa", ".internal", ".fritz.box", ".localhost"];
+    if host.starts_with('[') {
+        return true;
+    }
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.');
+    name.parse::<std::net::Ipv4Addr>().is_ok()
+        || !name.contains('.')
+        || ENDINGS.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +148,23 @@ mod tests {
         }
         assert_eq!(parse_hop("[2001:db8::1]:443"), "2001:db8::1".parse().ok());
         assert_eq!(parse_hop("unknown"), None);
+    }
+
+    #[test]
+    fn home_hosts_are_those_no_stranger_can_register() {
+        for host in [
+            "192.168.1.7:8222",
+            "[fe80::1]:8222",
+            "localhost",
+            "raspberrypi:8222",
+            "pi.local",
+            "PI.Fritz.Box:80",
+        ] {
+            assert!(is_home_host(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8222", "192.168.1.7.evil.example", "local.evil.example"] {
+            assert!(!is_home_host(host), "{host}");
+        }
     }
 
     #[test]

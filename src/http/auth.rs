@@ -3,7 +3,7 @@
 use crate::api::token::{self, Me};
 use crate::domain::{Limits, Secret};
 use crate::http::Server;
-use crate::http::address::{Peer, is_own_origin};
+use crate::http::address::{Peer, is_home_host, is_own_origin};
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Headers, Method, Query};
 
@@ -106,13 +106,19 @@ pub fn check_page(server: &Server, method: Method, headers: &Headers, host: &str
         return Ok(());
     }
     let own = match (headers.bytes("origin"), headers.get("sec-fetch-site")) {
-        (Some(origin), _) => {
-            std::str::from_utf8(origin).is_ok_and(|origin| is_own_origin(origin, host, &server.doors.origins))
-        }
+        (Some(origin), _) => std::str::from_utf8(origin).is_ok_and(|origin| may_use(server, origin, host)),
         (None, Some(site)) => matches!(site, "none" | "same-origin"),
         (None, None) => true,
     };
     if own { Ok(()) } else { Err(Failure::new(403, "Origin: this page may not use this server")) }
+}
+
+/// Whether a page of this origin may use the server under this host name. In open mode, where being
+/// in the network is all it takes, the name must be one that belongs there.
+pub fn may_use(server: &Server, origin: &str, host: &str) -> bool {
+    let named = is_own_origin(origin, "", &server.doors.origins);
+    let at_home = !server.app.settings.open || is_home_host(host);
+    named || (at_home && is_own_origin(origin, host, &server.doors.origins))
 }
 
 /// The cookie that carries a login.

@@ -219,6 +219,7 @@ async fn handle(
 ) -> Result<Response> {
     let peer = Peer::of(address, &request.headers, &server.doors.trusted_proxies);
     if target.routes.is_empty() {
+        pace_stranger(server, &peer)?;
         return unknown(server, &target, &request).await;
     }
     let Some(route) = target.route(request.method) else {

@@ -3,6 +3,7 @@
 //! Every connection is a task of its own. A panic in it ends it alone; a refusal is a complete
 //! answer and then the end.
 
+use crate::api::pace::network_of;
 use crate::domain::{Limits, UserId};
 use crate::http::error::Failure;
 use crate::http::guard::{Guard, GuardLimits, Head};
@@ -55,21 +56,23 @@ pub async fn accept(server: Rc<Server>, listener: Listener) {
 struct Place {
     server: Rc<Server>,
     address: IpAddr,
-    within_limits: bool,
 }
 
 impl Place {
-    fn take(server: &Rc<Server>, address: IpAddr) -> Place {
-        let mut connections = server.connections.borrow_mut();
-        let all: u64 = connections.values().sum();
-        let here = connections.entry(address).or_default();
-        *here += 1;
-        let limits = server.app.limits();
+    /// Takes a place; `None` when there is none left.
+    fn take(server: &Rc<Server>, address: IpAddr) -> Option<Place> {
         // Everybody behind a proxy shares its address.
         let proxy = server.doors.trusted_proxies.iter().any(|network| network.contains(address));
-        let here_within = proxy || *here <= limits.connections_per_address;
-        let within_limits = here_within && all < limits.connections;
-        Place { server: server.clone(), address, within_limits }
+        let address = network_of(address);
+        let mut connections = server.connections.borrow_mut();
+        let (all, here) =
+            (connections.values().sum::<u64>(), connections.get(&address).copied().unwrap_or(0));
+        let limits = server.app.limits();
+        if all >= limits.connections || (!proxy && here >= limits.connections_per_address) {
+            return None;
+        }
+        connections.insert(address, here + 1);
+        Some(Place { server: server.clone(), address })
     }
 }
 
@@ -174,7 +177,7 @@ struct Connection {
     output: Vec<u8>,
 }
 
-async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: Place) {
+async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: Option<Place>) {
     let limits = server.app.limits();
     let guard = Guard::new(GuardLimits {
         head_bytes: limits.head_bytes as usize,
@@ -182,10 +185,9 @@ async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: 
         target_bytes: limits.target_bytes as usize,
     });
     let mut connection = Connection { server, stream, address, guard, output: Vec::new() };
-    if !place.within_limits {
-        connection.refuse(Failure::new(503, "Too many connections, please try again in a moment")).await;
-        return;
-    }
+    let Some(place) = place else {
+        return connection.turn_away().await;
+    };
     loop {
         match connection.serve_one().await {
             // Whoever sends many requests at once waits for the others' turns between them.
@@ -355,10 +357,21 @@ impl Connection {
         let mut answer = Vec::new();
         codec::encode(accepted.answer, false, true, &mut answer);
         let Connection { server, stream, guard, .. } = self;
+        stream.bound_send_buffer(server.app.limits().send_buffer_bytes);
         let place = (place, accepted.place);
         let opening =
             Opening { stream, answer, read_ahead: guard.into_leftover(), owner: accepted.owner, place };
         server.spawn(ws::session::run(server.app.clone(), opening));
+    }
+
+    /// Says that there is no room. Only so many can be told at a time, or those who are told would
+    /// use up the descriptors that everybody else needs.
+    async fn turn_away(&mut self) {
+        const MOST: u64 = 64;
+        if self.server.turned_away.get() < MOST {
+            let _told = Counted::begin(self.server.clone(), |server| &server.turned_away);
+            self.refuse(Failure::new(503, "Too many connections, please try again in a moment")).await;
+        }
     }
 
     async fn refuse(&mut self, failure: Failure) {

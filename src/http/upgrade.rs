@@ -3,7 +3,6 @@
 
 use crate::domain::token::base64;
 use crate::http::Server;
-use crate::http::address::is_own_origin;
 use crate::http::auth::{self, Source};
 use crate::http::guard::Head;
 use crate::http::message::{Method, Response};
@@ -69,8 +68,7 @@ pub fn judge(server: &Rc<Server>, head: &Head) -> Result<Accepted, Response> {
         .filter(|key| is_key(key))
         .ok_or_else(|| refusal(400))?;
     if let Some(origin) = head.headers.bytes("origin") {
-        let own = std::str::from_utf8(origin)
-            .is_ok_and(|origin| is_own_origin(origin, &head.host, &server.doors.origins));
+        let own = std::str::from_utf8(origin).is_ok_and(|origin| auth::may_use(server, origin, &head.host));
         if !own {
             return Err(refusal(403));
         }

@@ -22,8 +22,6 @@ pub struct Listener {
 /// What every accepted connection inherits.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// The kernel's send buffer: without a bound a sleeping phone holds megabytes of it.
-    pub send_buffer_bytes: u32,
     /// How long the kernel tries to get bytes to a silent peer.
     pub unacknowledged: Duration,
 }
@@ -44,7 +42,6 @@ impl Listener {
         }
         // Accepted sockets inherit these, which saves three system calls for each.
         set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
-        set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, tuning.send_buffer_bytes)?;
         let millis = u32::try_from(tuning.unacknowledged.as_millis()).unwrap_or(u32::MAX);
         set_option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, millis)?;
         Ok(Listener { source: Source::new(fd)?, socket })
@@ -197,6 +194,14 @@ impl Stream {
     /// Whether there may be room to write; if not, the task is woken when there is.
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
         self.source.poll_ready(Direction::Write, context)
+    }
+
+    /// Bounds the kernel's send buffer, of which a sleeping phone would otherwise hold megabytes. Not
+    /// for long answers: over a fast link they would crawl. The kernel takes half for itself.
+    pub fn bound_send_buffer(&self, bytes: u64) {
+        let half = u32::try_from(bytes / 2).unwrap_or(u32::MAX);
+        // Without it the socket works as well, only larger.
+        let _ = set_option(self.socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, half);
     }
 
     /// Tells the peer that nothing more will come. Errors do not matter: the peer may be gone.

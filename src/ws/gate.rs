@@ -15,18 +15,24 @@ pub struct Gate {
     /// Bytes of the message that is coming in pieces.
     message: u64,
     longest: u64,
+    frames: u32,
     most: u64,
 }
 
 impl Gate {
     /// A gate for messages of at most so many bytes.
     pub fn new(most: u64) -> Gate {
-        Gate { header: [0; 14], have: 0, payload_left: 0, message: 0, longest: 0, most }
+        Gate { header: [0; 14], have: 0, payload_left: 0, message: 0, longest: 0, frames: 0, most }
     }
 
     /// Whether the connection is between two messages.
     pub fn is_at_rest(&self) -> bool {
         self.payload_left == 0 && self.have == 0 && self.message == 0
+    }
+
+    /// How many frames have begun since this was last asked.
+    pub fn take_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.frames)
     }
 
     /// The longest frame since this was last asked.
@@ -85,6 +91,7 @@ impl Gate {
         };
         self.payload_left = length;
         self.longest = self.longest.max(length);
+        self.frames += 1;
         let (last, kind) = (self.header[0] & 0x80 != 0, self.header[0] & 0x0f);
         let is_control = kind & 0x08 != 0;
         if !is_control {

@@ -7,6 +7,7 @@
 use crate::api::{
     App,
     room::{self, Progress},
+    token,
 };
 use crate::hub::{Ending, Errand, Owner, SessionId};
 use crate::io::{Stream, net::SCRATCH_BYTES, sleep_until, timeout};
@@ -54,6 +55,8 @@ struct Session {
     gate: Gate,
     protocol: WebSocketContext,
     budget: Budget,
+    /// The answer to the newest ping, for when the socket takes something again.
+    pong: Vec<u8>,
     graceful: bool,
 }
 
@@ -82,7 +85,8 @@ pub async fn run<P>(app: Rc<App>, opening: Opening<P>) {
         None => app.limits().anonymous_frame_bytes.min(app.limits().frame_bytes),
     };
     let (gate, protocol) = (Gate::new(most), WebSocketContext::new(Role::Server, Some(config(most))));
-    let mut session = Session { app, stream, id, owner, most, gate, protocol, budget, graceful: false };
+    let mut session =
+        Session { app, stream, id, owner, most, gate, protocol, budget, pong: Vec::new(), graceful: false };
 
     // The answer first, then the subscriptions: no event can come before it.
     session.app.hub.send(id, &answer);
@@ -107,6 +111,16 @@ fn config(frame_bytes: u64) -> WebSocketConfig {
 
 impl Session {
     fn begin(&mut self, read_ahead: &[u8]) -> Option<Leave> {
+        if let Some(owner) = self.owner {
+            match token::is_good(&self.app, owner.token) {
+                Ok(true) => {}
+                Ok(false) => return Some(Leave::Ended(close::LOGGED_OUT)),
+                Err(error) => {
+                    log::error!("a socket's login could not be read: {error}");
+                    return Some(Leave::Ended(close::INTERNAL));
+                }
+            }
+        }
         if let Some(owner) = self.owner.filter(|owner| owner.follows) {
             if let Err(error) = room::join_all(&self.app, self.id, owner.user) {
                 log::error!("a socket's groups could not be read: {error}");
@@ -120,9 +134,7 @@ impl Session {
         loop {
             let leave = match self.next().await {
                 Next::Errand(Errand::End(ending)) => Some(Leave::Ended(ending)),
-                Next::Errand(Errand::Pump) => {
-                    self.app.hub.pump(self.id).err().map(|_| Leave::Ended(Ending::Gone))
-                }
+                Next::Errand(Errand::Pump) => self.pump(),
                 Next::Errand(Errand::CatchUp) => self.catch_up().await,
                 Next::Readable => self.read().await,
             };
@@ -148,6 +160,17 @@ impl Session {
             self.stream.poll_readable(context).map(|()| Next::Readable)
         })
         .await
+    }
+
+    fn pump(&mut self) -> Option<Leave> {
+        match self.app.hub.pump(self.id) {
+            Ok(true) if !self.pong.is_empty() => {
+                self.app.hub.send(self.id, &std::mem::take(&mut self.pong));
+                None
+            }
+            Ok(_) => None,
+            Err(_) => Some(Leave::Ended(Ending::Gone)),
+        }
     }
 
     async fn catch_up(&mut self) -> Option<Leave> {
@@ -192,6 +215,7 @@ impl Session {
         if let Err(violation) = self.gate.pass(bytes) {
             return Some(Leave::Ended(violation.ending()));
         }
+        self.budget.take(self.gate.take_frames());
         let mut wire = Wire { input: bytes, output: Vec::new() };
         let leave = loop {
             match self.protocol.read(&mut wire) {
@@ -202,13 +226,19 @@ impl Session {
                         self.on_text(text);
                     }
                 }
-                Ok(_) => self.budget.take(),
+                // Only the newest ping needs a pong (RFC 6455 section 5.5.3); it is written with the
+                // next read.
+                Ok(Message::Ping(_)) => wire.output.clear(),
+                Ok(_) => {}
                 Err(Broken::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break None,
                 Err(Broken::ConnectionClosed | Broken::AlreadyClosed) => break Some(Leave::Orderly),
                 Err(error) => break Some(Leave::Ended(violation(&error).ending())),
             }
         };
-        if !wire.output.is_empty() {
+        if leave.is_none() && !self.app.hub.has_taken_all(self.id) {
+            // Nobody who reads nothing is sent one pong after the other.
+            self.pong = wire.output;
+        } else if !wire.output.is_empty() {
             self.app.hub.send(self.id, &wire.output);
         }
         self.forget_long_messages();
@@ -224,7 +254,6 @@ impl Session {
     }
 
     fn on_text(&mut self, text: &str) {
-        self.budget.take();
         let (Some(owner), Some(command)) = (self.owner, form::decode(text)) else { return };
         let outcome = match command {
             Command::Join(group) => room::join(&self.app, self.id, owner.user, group),
@@ -326,10 +355,10 @@ impl Budget {
         Budget { left: burst as f64, per_second: per_second as f64, burst: burst as f64, at: Instant::now() }
     }
 
-    fn take(&mut self) {
+    fn take(&mut self, frames: u32) {
         let now = Instant::now();
         let filled = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
-        self.left = (self.left + filled).min(self.burst) - 1.0;
+        self.left = (self.left + filled).min(self.burst) - f64::from(frames);
         self.at = now;
     }
 
