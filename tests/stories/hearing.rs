@@ -1,6 +1,6 @@
 //! What a socket hears when it matters: in which order, after leaving, and after having lagged.
 
-use crate::harness::{Client, Frame, Server, Socket, Wire, server::Setup, socket::frame};
+use crate::harness::{Client, Frame, Server, Socket, Wire, server::Setup, socket::frame, together};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -229,4 +229,28 @@ fn a_group_that_ends_while_somebody_lags() {
     let own = bob.found("Own");
     bob.log(&own, "x");
     again.expect_deuce("x");
+}
+
+#[test]
+fn no_socket_outlives_the_login_that_opened_it() {
+    let server = Server::setup().open().limit("logins_per_minute", 1000).start();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    let mut opened = Vec::new();
+    for _ in 0..30 {
+        let tablet = server.person("Ann");
+        // Sockets are being opened at the very moment of the logout; some are in time, some are not.
+        let sockets = together(4, |index| match index {
+            0 => {
+                tablet.post("/api/auth/logout", json!({})).ok();
+                None
+            }
+            _ => tablet.handshake().try_open().ok(),
+        });
+        opened.extend(sockets.into_iter().flatten());
+    }
+    ann.log(&home, "after");
+    for mut socket in opened {
+        socket.expect_close(1008);
+    }
 }

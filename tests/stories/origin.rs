@@ -129,3 +129,23 @@ fn a_foreign_page_opens_no_socket() {
         .header("Cookie", "deuced=x")
         .refused(403);
 }
+
+#[test]
+fn a_strangers_name_that_leads_here_is_no_own_page() {
+    // DNS rebinding: the page's own host name has been pointed at this address.
+    let open = Server::open();
+    let login = |server: &Server, host: &str| {
+        let nobody = server.nobody();
+        let request = nobody.request("POST", "/api/login").header("Host", host);
+        request.header("Origin", &format!("http://{host}")).json(&json!({ "username": "Ann" })).send()
+    };
+    for host in ["evil.example", "evil.example:8222", "192.168.1.7.evil.example"] {
+        login(&open, host).refused_with(403);
+        let ann = open.person("Ann");
+        let handshake = ann.handshake().header("Host", host).header("Origin", &format!("http://{host}"));
+        handshake.refused(403);
+    }
+    for host in ["192.168.1.7:8222", "raspberrypi", "pi.local", "[::1]:8222"] {
+        login(&open, host).ok();
+    }
+}

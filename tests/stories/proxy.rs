@@ -56,3 +56,14 @@ fn a_trusted_proxy_tells_its_clients_apart() {
     assert_eq!(statuses(&server, "192.0.2.7"), [200, 200, 429]);
     assert_eq!(statuses(&server, "192.0.2.8"), [429, 429, 429], "nobody gets a new name by saying so");
 }
+
+#[test]
+fn nobody_hides_behind_a_hop_that_cannot_be_read() {
+    let server =
+        Server::setup().open().limit("logins_per_minute", 2).with(["--trusted-proxy", "127.0.0.1"]).start();
+    for guess in 0..2 {
+        let claimed = format!("198.51.100.{guess}, fe80::1%eth0");
+        assert_eq!(login(&server.nobody(), "Ann", "http", &claimed).0, 200);
+    }
+    assert_eq!(login(&server.nobody(), "Ann", "http", "198.51.100.9, fe80::1%eth0").0, 429);
+}
