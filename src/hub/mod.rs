@@ -382,7 +382,7 @@ impl Hub {
     }
 
     /// Sends events from the log to a socket that fell behind, and moves its cursor past them. Stops
-    /// after [`REPLAY_BYTES`], so that what waits for one socket stays small; says how many events it
+    /// after some 32 KiB, so that what waits for one socket stays small; says how many events it
     /// took.
     pub fn replay(&self, session: SessionId, form: Form, events: &[Event]) -> usize {
         let mut frames = Vec::new();
