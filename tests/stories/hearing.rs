@@ -251,6 +251,10 @@ fn no_socket_outlives_the_login_that_opened_it() {
     }
     ann.log(&home, "after");
     for mut socket in opened {
-        socket.expect_close(1008);
+        // Only the close frame counts: the server has long given up waiting for our answer to it.
+        match socket.next_frame() {
+            Frame::Close(Some(1008), _) => {}
+            other => panic!("expected a close with 1008, got {other:?}"),
+        }
     }
 }
