@@ -235,11 +235,13 @@ impl Session {
                 Err(error) => break Some(Leave::Ended(violation(&error).ending())),
             }
         };
-        if leave.is_none() && !self.app.hub.has_taken_all(self.id) {
-            // Nobody who reads nothing is sent one pong after the other.
-            self.pong = wire.output;
-        } else if !wire.output.is_empty() {
-            self.app.hub.send(self.id, &wire.output);
+        if !wire.output.is_empty() {
+            if leave.is_none() && !self.app.hub.has_taken_all(self.id) {
+                // Nobody who reads nothing is sent one pong after the other.
+                self.pong = wire.output;
+            } else {
+                self.app.hub.send(self.id, &wire.output);
+            }
         }
         self.forget_long_messages();
         leave
@@ -260,8 +262,9 @@ impl Session {
             Command::Leave(group) => room::leave(&self.app, self.id, owner.user, group),
         };
         // Refused or not, the form is silent.
-        if let Err(error) = outcome.or_else(|error| if error.cause.is_none() { Ok(()) } else { Err(error) }) {
-            log::error!("a socket's command failed: {error}");
+        match outcome {
+            Err(error) if error.cause.is_some() => log::error!("a socket's command failed: {error}"),
+            _ => {}
         }
     }
 
