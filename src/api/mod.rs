@@ -139,7 +139,7 @@ impl App {
             *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(db);
             result
         };
-        self.reads.run(read).await.map_err(|Busy| busy())?
+        self.file_aside(read).await?
     }
 
     /// Reads a file on a worker.

@@ -25,8 +25,6 @@ pub struct Me {
 pub struct LoggedIn {
     /// The secret, told this once.
     pub secret: Secret,
-    /// The login.
-    pub token: Token,
     /// The person.
     pub user: User,
     /// The group joined with the invite code, if one came along.
@@ -84,8 +82,11 @@ pub fn recognise(app: &App, secret: &Secret) -> Result<Me> {
 /// # Errors
 /// Those of the storage.
 pub fn is_good(app: &App, token: TokenId) -> Result<bool> {
-    let found = store::token::find_by_id(app.db(), token)?;
-    Ok(found.is_some_and(|token| token.expires_at > Time::now()))
+    Ok(find_good(app, token)?.is_some())
+}
+
+fn find_good(app: &App, token: TokenId) -> Result<Option<Token>> {
+    Ok(store::token::find_by_id(app.db(), token)?.filter(|token| token.expires_at > Time::now()))
 }
 
 /// What has to follow when a login's row has changed.
@@ -123,7 +124,7 @@ pub fn renew(tx: &Tx<'_>, limits: &Limits, token: &Token) -> Result<()> {
 pub fn review(app: &App) -> Result<(Vec<TokenId>, Vec<Token>)> {
     let (mut ended, mut due) = (Vec::new(), Vec::new());
     for id in app.hub.tokens() {
-        match store::token::find_by_id(app.db(), id)?.filter(|token| token.expires_at > Time::now()) {
+        match find_good(app, id)? {
             Some(token) if due_for_renewal(&token) => due.push(token),
             Some(_) => {}
             None => ended.push(id),
@@ -153,10 +154,10 @@ pub fn credentials(db: &Db, name: &str) -> Result<Option<(UserId, Option<String>
 pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, invite: Option<InviteId>) -> Result<LoggedIn> {
     let joined = invite.map(|invite| invite::accept(tx, limits, user, invite)).transpose()?;
     let secret = Secret::new();
-    let token = store::token::insert(tx, user, &secret.hash(), seconds(limits))?;
+    store::token::insert(tx, user, &secret.hash(), seconds(limits))?;
     let ended = store::token::trim(tx, user, limits.sessions_per_user)?;
     let user = store::user::find(tx, user)?.ok_or_else(Error::unauthorized)?;
-    Ok(LoggedIn { secret, token, user, joined: joined.map(|accepted| accepted.group), ended })
+    Ok(LoggedIn { secret, user, joined: joined.map(|accepted| accepted.group), ended })
 }
 
 /// Logs somebody in by the name alone, making the account if there is none: the way of a trusted

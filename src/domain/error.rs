@@ -22,8 +22,6 @@ pub enum Code {
     NotFound,
     /// The same idempotency key came with another request.
     KeyReused,
-    /// The body or the picture is larger than allowed.
-    TooLarge,
     /// Too many requests; come back after so many seconds.
     TooMany {
         /// Seconds after which the same request will be accepted.

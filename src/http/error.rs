@@ -67,7 +67,6 @@ impl From<Error> for Failure {
             Code::Unauthorized => 401,
             Code::Forbidden => 403,
             Code::NotFound => 404,
-            Code::TooLarge => 413,
             Code::KeyReused => 422,
             Code::TooMany { .. } => 429,
             Code::Internal => 500,

@@ -21,16 +21,17 @@ pub mod multipart;
 pub mod router;
 pub mod routes;
 pub mod serve;
+pub mod share;
 mod target;
 pub mod upgrade;
 
 use crate::api::App;
 use crate::domain::UserId;
 use address::Network;
+use share::Shares;
 use smol::{LocalExecutor, future::FutureExt};
 use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
+    cell::Cell,
     net::IpAddr,
     panic::AssertUnwindSafe,
     path::PathBuf,
@@ -58,11 +59,11 @@ pub struct Server {
     /// executor ends them all, and with the last of them the server is dropped, too.
     executor: Weak<LocalExecutor<'static>>,
     in_flight: Cell<u64>,
-    uploads: RefCell<HashMap<UserId, u64>>,
+    uploads: Shares<UserId>,
     turned_away: Cell<u64>,
     sockets: Cell<u64>,
     anonymous_sockets: Cell<u64>,
-    connections: RefCell<HashMap<IpAddr, u64>>,
+    connections: Shares<IpAddr>,
     stopping: Cell<bool>,
     requests: Cell<u64>,
     /// Makes request ids of different runs differ.
@@ -78,11 +79,11 @@ impl Server {
             doors,
             executor: Rc::downgrade(executor),
             in_flight: Cell::new(0),
-            uploads: RefCell::default(),
+            uploads: Shares::default(),
             turned_away: Cell::new(0),
             sockets: Cell::new(0),
             anonymous_sockets: Cell::new(0),
-            connections: RefCell::default(),
+            connections: Shares::default(),
             stopping: Cell::new(false),
             requests: Cell::new(0),
             run,

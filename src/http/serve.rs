@@ -4,17 +4,17 @@
 //! answer and then the end.
 
 use crate::api::pace::network_of;
-use crate::domain::{Limits, UserId};
+use crate::domain::Limits;
 use crate::http::error::Failure;
 use crate::http::guard::{Guard, GuardLimits, Head};
 use crate::http::message::{Refusal, Request, Response};
 use crate::http::router::{self, Target, Verb};
+use crate::http::share::{Counted, Share};
 use crate::http::{Server, auth, codec, upgrade};
 use crate::io::{Listener, Stream, sleep_until, timeout};
 use crate::ws::{self, session::Opening};
 use smol::future::FutureExt;
 use std::{
-    cell::Cell,
     io,
     net::IpAddr,
     panic::AssertUnwindSafe,
@@ -36,7 +36,7 @@ pub async fn accept(server: Rc<Server>, listener: Listener) {
         match listener.accept().await {
             Ok((stream, address)) => {
                 failing = false;
-                let place = Place::take(&server, address);
+                let place = place_for(&server, address);
                 let connection = connection(server.clone(), stream, address, place);
                 server.spawn(connection);
             }
@@ -52,91 +52,13 @@ pub async fn accept(server: Rc<Server>, listener: Listener) {
     }
 }
 
-/// A connection's place among those of all and of its address, given back when it ends.
-struct Place {
-    server: Rc<Server>,
-    address: IpAddr,
-}
-
-impl Place {
-    /// Takes a place; `None` when there is none left.
-    fn take(server: &Rc<Server>, address: IpAddr) -> Option<Place> {
-        // Everybody behind a proxy shares its address.
-        let proxy = server.doors.trusted_proxies.iter().any(|network| network.contains(address));
-        let address = network_of(address);
-        let mut connections = server.connections.borrow_mut();
-        let (all, here) =
-            (connections.values().sum::<u64>(), connections.get(&address).copied().unwrap_or(0));
-        let limits = server.app.limits();
-        if all >= limits.connections || (!proxy && here >= limits.connections_per_address) {
-            return None;
-        }
-        connections.insert(address, here + 1);
-        Some(Place { server: server.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut connections = self.server.connections.borrow_mut();
-        if let Some(here) = connections.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                connections.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// A picture being received. Nobody may take more than half of the places.
-struct Upload {
-    server: Rc<Server>,
-    user: UserId,
-}
-
-impl Upload {
-    fn begin(server: &Rc<Server>, user: UserId) -> Option<Upload> {
-        let mut uploads = server.uploads.borrow_mut();
-        let (all, most): (u64, u64) = (uploads.values().sum(), server.app.limits().uploads);
-        let mine = uploads.entry(user).or_default();
-        if all >= most || *mine >= most.div_ceil(2) {
-            return None;
-        }
-        *mine += 1;
-        Some(Upload { server: server.clone(), user })
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let mut uploads = self.server.uploads.borrow_mut();
-        if let Some(mine) = uploads.get_mut(&self.user) {
-            *mine -= 1;
-            if *mine == 0 {
-                uploads.remove(&self.user);
-            }
-        }
-    }
-}
-
-/// Something going on, counted from its beginning to its end.
-struct Counted {
-    server: Rc<Server>,
-    counter: fn(&Server) -> &Cell<u64>,
-}
-
-impl Counted {
-    fn begin(server: Rc<Server>, counter: fn(&Server) -> &Cell<u64>) -> Counted {
-        counter(&server).set(counter(&server).get() + 1);
-        Counted { server, counter }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let counter = (self.counter)(&self.server);
-        counter.set(counter.get() - 1);
-    }
+/// Takes a connection's place among those of all and of its address; `None` when there is none left.
+fn place_for(server: &Rc<Server>, address: IpAddr) -> Option<Share<IpAddr>> {
+    let limits = server.app.limits();
+    // Everybody behind a proxy shares its address.
+    let proxy = server.doors.trusted_proxies.iter().any(|network| network.contains(address));
+    let most_each = if proxy { limits.connections } else { limits.connections_per_address };
+    Share::take(server, |server| &server.connections, network_of(address), limits.connections, most_each)
 }
 
 /// Why a connection ends before its next request.
@@ -177,7 +99,7 @@ struct Connection {
     output: Vec<u8>,
 }
 
-async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: Option<Place>) {
+async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: Option<Share<IpAddr>>) {
     let limits = server.app.limits();
     let guard = Guard::new(GuardLimits {
         head_bytes: limits.head_bytes as usize,
@@ -221,7 +143,7 @@ impl Connection {
         let request = codec::decode(head, body)?;
         let (head_only, keep_alive) =
             (request.method == crate::http::message::Method::Head, request.keep_alive);
-        let _carried_out = Counted::begin(self.server.clone(), |server| &server.in_flight);
+        let _carried_out = Counted::begin(&self.server, |server| &server.in_flight);
         let response = self.answer(target, request).await;
         let keep_alive = keep_alive && !self.server.stopping.get();
         self.send(response, head_only, keep_alive).await?;
@@ -241,7 +163,11 @@ impl Connection {
         let Some(caller) = caller else {
             return self.read_body(self.limits().body_bytes as usize).await;
         };
-        let _upload = Upload::begin(&self.server, caller.me.user).ok_or(TOO_MANY)?;
+        // Nobody may take more than half of the places.
+        let most = self.limits().uploads;
+        let share =
+            Share::take(&self.server, |server| &server.uploads, caller.me.user, most, most.div_ceil(2));
+        let _upload = share.ok_or(TOO_MANY)?;
         let most = self.limits().picture_bytes + MULTIPART_OVERHEAD;
         self.read_body(most as usize).await.map_err(|end| match end {
             End::Refused(refusal) if refusal.status == 413 => TOO_LARGE.into(),
@@ -353,7 +279,7 @@ impl Connection {
     }
 
     /// Hands the connection over to the socket door, with what was read ahead.
-    fn become_socket(self, accepted: upgrade::Accepted, place: Place) {
+    fn become_socket(self, accepted: upgrade::Accepted, place: Share<IpAddr>) {
         let mut answer = Vec::new();
         codec::encode(accepted.answer, false, true, &mut answer);
         let Connection { server, stream, guard, .. } = self;
@@ -369,7 +295,7 @@ impl Connection {
     async fn turn_away(&mut self) {
         const MOST: u64 = 64;
         if self.server.turned_away.get() < MOST {
-            let _told = Counted::begin(self.server.clone(), |server| &server.turned_away);
+            let _told = Counted::begin(&self.server, |server| &server.turned_away);
             self.refuse(Failure::new(503, "Too many connections, please try again in a moment")).await;
         }
     }

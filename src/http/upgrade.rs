@@ -6,6 +6,7 @@ use crate::http::Server;
 use crate::http::auth::{self, Source};
 use crate::http::guard::Head;
 use crate::http::message::{Method, Response};
+use crate::http::share::Counted;
 use crate::hub::Owner;
 use sha1::{Digest, Sha1};
 use std::rc::Rc;
@@ -23,31 +24,18 @@ pub struct Accepted {
     pub place: SocketPlace,
 }
 
-/// A socket's place among all, taken before the handshake is answered and given back at its end.
-pub struct SocketPlace {
-    server: Rc<Server>,
-    anonymous: bool,
-}
+/// A socket's place among all, and among those without a login, taken before the handshake is
+/// answered and given back at the socket's end.
+pub type SocketPlace = (Counted, Option<Counted>);
 
-impl SocketPlace {
-    fn take(server: &Rc<Server>, anonymous: bool) -> Option<SocketPlace> {
-        let limits = server.app.limits();
-        let full = server.sockets.get() >= limits.sockets
-            || (anonymous && server.anonymous_sockets.get() >= limits.anonymous_sockets);
-        if full {
-            return None;
-        }
-        server.sockets.set(server.sockets.get() + 1);
-        server.anonymous_sockets.set(server.anonymous_sockets.get() + u64::from(anonymous));
-        Some(SocketPlace { server: server.clone(), anonymous })
-    }
-}
-
-impl Drop for SocketPlace {
-    fn drop(&mut self) {
-        self.server.sockets.set(self.server.sockets.get() - 1);
-        self.server.anonymous_sockets.set(self.server.anonymous_sockets.get() - u64::from(self.anonymous));
-    }
+fn place_for(server: &Rc<Server>, anonymous: bool) -> Option<SocketPlace> {
+    let limits = server.app.limits();
+    let full = server.sockets.get() >= limits.sockets
+        || (anonymous && server.anonymous_sockets.get() >= limits.anonymous_sockets);
+    let count = |counter| Counted::begin(server, counter);
+    (!full).then(|| {
+        (count(|server| &server.sockets), anonymous.then(|| count(|server| &server.anonymous_sockets)))
+    })
 }
 
 /// Judges a request for a socket.
@@ -79,8 +67,7 @@ pub fn judge(server: &Rc<Server>, head: &Head) -> Result<Accepted, Response> {
         true => refusal(401).with("set-cookie", auth::clear_cookie()),
         false => refusal(401),
     })?;
-    let place =
-        SocketPlace::take(server, caller.is_none()).ok_or_else(|| refusal(503).with("retry-after", "5"))?;
+    let place = place_for(server, caller.is_none()).ok_or_else(|| refusal(503).with("retry-after", "5"))?;
     let owner = caller.map(|caller| Owner {
         user: caller.me.user,
         token: caller.me.token.id,

@@ -14,11 +14,12 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
 }
 
 /// Stores a login under its secret's hash. It ends after so many seconds.
-pub fn insert(tx: &Tx<'_>, user: UserId, hash: &[u8; 32], seconds: i64) -> Result<Token> {
-    let sql = "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at)
-               VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id, user_id, renewed_at, expires_at";
+pub fn insert(tx: &Tx<'_>, user: UserId, hash: &[u8; 32], seconds: i64) -> Result<()> {
+    let sql =
+        "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at) VALUES (?1, ?2, ?3, ?3, ?4)";
     let now = tx.now();
-    tx.only(sql, params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis()], from_row)
+    tx.execute(sql, params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis()])?;
+    Ok(())
 }
 
 /// The login of that secret, ended or not.
