@@ -47,6 +47,18 @@ pub struct Options {
     pub writers: usize,
     /// For the floors: how many bytes a bare answer has.
     pub bytes: usize,
+    /// For the floors: an event and an acknowledgement as the server sends them.
+    pub templates: [String; 2],
+    /// For the floors: whether each message is committed before it is told.
+    pub store: bool,
+    /// For the floors: whether they run on the server's own reactor.
+    pub reactor: bool,
+    /// How often `idle` has its sockets pinged, on both sides.
+    pub ping_seconds: u64,
+    /// The numbers of sockets of `deliver`.
+    pub sockets: Vec<usize>,
+    /// The sockets of `idle`.
+    pub idlers: usize,
 }
 
 impl Options {
@@ -77,14 +89,22 @@ impl Options {
             "--spin" => self.spin = value == "yes",
             "--writers" => self.writers = value.parse().context(name)?,
             "--bytes" => self.bytes = value.parse().context(name)?,
-            "--connections" => {
-                self.connections =
-                    value.split(',').map(|count| count.parse().context(name)).collect::<Outcome<_>>()?;
-            }
+            "--event" => self.templates[0] = value.to_owned(),
+            "--ack" => self.templates[1] = value.to_owned(),
+            "--store" => self.store = value == "yes",
+            "--reactor" => self.reactor = value == "yes",
+            "--ping-seconds" => self.ping_seconds = value.parse().context(name)?,
+            "--idlers" => self.idlers = value.parse().context(name)?,
+            "--connections" => self.connections = counts(name, value)?,
+            "--sockets" => self.sockets = counts(name, value)?,
             _ => return Err(format!("there is no option {name}; `help` lists them")),
         }
         Ok(())
     }
+}
+
+fn counts(name: &str, list: &str) -> Outcome<Vec<usize>> {
+    list.split(',').map(|count| count.parse().context(name)).collect()
 }
 
 impl Default for Options {
@@ -102,6 +122,12 @@ impl Default for Options {
             spin: true,
             writers: 1,
             bytes: 400,
+            templates: [String::new(), String::new()],
+            store: false,
+            reactor: false,
+            ping_seconds: 5,
+            sockets: vec![50, 500, 2000],
+            idlers: 10_000,
         }
     }
 }
