@@ -12,6 +12,9 @@ use crate::scene::{Cost, Floor, Scene, cost};
 /// Messages at once, and how much more than the bare loop a delivery may then cost.
 const BURSTS: [(usize, f64); 2] = [(1, 1.10), (16, 1.25)];
 
+/// How long a crowd answers pings between two measurements.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// The channel that everybody hears, and the one that nobody hears.
 const CHANNELS: [&str; 2] = ["loud", "quiet"];
 const LOUD: usize = 0;
@@ -76,6 +79,11 @@ pub fn run(options: &Options) -> Outcome<()> {
     }
     for _ in 0..options.rounds {
         for case in &mut cases {
+            // All of them have pings to answer, also those whose turn it is not.
+            for stage in &mut stages {
+                stage.served.idle(BREATH)?;
+                stage.bare.idle(BREATH)?;
+            }
             let round = case.measure(options, &scene, &floor, &mut stages[case.stage])?;
             case.rounds.push(round);
         }
