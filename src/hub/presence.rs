@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How long somebody may be gone before it is told.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Somebody who can be somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub enum Being {
 #[derive(Default)]
 pub struct Presence {
     arrived: Vec<(RoomId, Being)>,
-    /// In the order in which their grace ends.
-    leaving: VecDeque<(Instant, RoomId, Being)>,
+    /// In the order in which their grace ends; it begins with the end of the turn in which they left.
+    leaving: VecDeque<(Option<Instant>, RoomId, Being)>,
     /// While a subscription is replaced nobody comes or goes.
     paused: bool,
     /// Waits for somebody to leave.
@@ -91,28 +91,36 @@ impl Hub {
         self.state.borrow().rooms.get(&room)?.channel.clone()
     }
 
-    /// Who has come into a watched room since this was last asked.
-    pub fn take_arrivals(&self) -> Vec<(RoomId, Being)> {
-        mem::take(&mut self.state.borrow_mut().presence.arrived)
+    /// Who has come into a watched room since this was last asked. The grace of those who left since then begins
+    /// `now`.
+    pub fn take_arrivals(&self, now: Instant) -> Vec<(RoomId, Being)> {
+        let presence = &mut self.state.borrow_mut().presence;
+        for (due, ..) in presence.leaving.iter_mut().rev().take_while(|(due, ..)| due.is_none()) {
+            *due = Some(now + GRACE);
+        }
+        if let Some(task) = presence.task.take_if(|_| !presence.leaving.is_empty()) {
+            task.wake();
+        }
+        mem::take(&mut presence.arrived)
     }
 
     /// When the next grace ends. The task is woken when there is one.
     pub fn poll_departure(&self, context: &mut Context<'_>) -> Poll<Instant> {
         let mut state = self.state.borrow_mut();
         match state.presence.leaving.front() {
-            Some((due, ..)) => Poll::Ready(*due),
-            None => {
+            Some((Some(due), ..)) => Poll::Ready(*due),
+            _ => {
                 state.presence.task = Some(context.waker().clone());
                 Poll::Pending
             }
         }
     }
 
-    /// Who is gone for good, as of now.
+    /// Who is gone for good, as of `now`.
     pub fn take_departures(&self, now: Instant) -> Vec<(RoomId, Being)> {
         let mut state = self.state.borrow_mut();
         let leaving = &mut state.presence.leaving;
-        let due = leaving.iter().take_while(|(due, ..)| *due <= now).count();
+        let due = leaving.iter().take_while(|(due, ..)| due.is_some_and(|due| due <= now)).count();
         leaving.drain(..due).map(|(_, room, being)| (room, being)).collect()
     }
 
@@ -186,10 +194,7 @@ impl State {
         if self.is_here(room, &being) {
             return;
         }
-        self.presence.leaving.push_back((Instant::now() + GRACE, room, being));
-        if let Some(task) = self.presence.task.take() {
-            task.wake();
-        }
+        self.presence.leaving.push_back((None, room, being));
     }
 }
 
