@@ -47,7 +47,7 @@ impl Hub {
         state.unregister(session.0);
         state.sessions[session.0].registration = registration;
         if let Registration::As(user, _) = registration {
-            state.subscribe(session.0, RoomId::inbox(user), Form::User, cursor, false);
+            state.subscribe(session.0, RoomId::inbox(user), Form::User, cursor);
         }
     }
 

@@ -202,7 +202,7 @@ impl Hub {
     /// The caller reads the room's head and calls this in the same turn of the loop; then no event
     /// falls between.
     pub fn subscribe(&self, session: SessionId, room: RoomId, form: Form, cursor: i64) {
-        self.state.borrow_mut().subscribe(session.0, room, form, cursor, false);
+        self.state.borrow_mut().subscribe(session.0, room, form, cursor);
     }
 
     /// Lets a socket listen to a room, called `channel` on the wire, anew: from after event `cursor`, which may
@@ -219,10 +219,8 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         // What was published before belongs to the subscription as it was.
         state.flush_room(room);
-        state.presence.pause();
-        state.unsubscribe(session.0, room, form);
-        state.subscribe(session.0, room, form, cursor, watches);
-        state.presence.go_on();
+        state.subscribe(session.0, room, form, cursor);
+        state.begin_anew(session.0, room, form, cursor, watches);
         if let Some(room) = state.rooms.get_mut(&room) {
             room.channel.get_or_insert_with(|| Arc::from(channel));
         }
@@ -252,7 +250,7 @@ impl Hub {
     pub fn follow(&self, user: UserId, room: RoomId, cursor: i64) {
         let mut state = self.state.borrow_mut();
         for session in state.sessions_where(|owner| owner.user == user && owner.follows) {
-            state.subscribe(session, room, Form::Group, cursor, false);
+            state.subscribe(session, room, Form::Group, cursor);
         }
     }
 
@@ -458,7 +456,7 @@ impl State {
         owned.map(|(key, _)| key).collect()
     }
 
-    fn subscribe(&mut self, session: usize, room: RoomId, form: Form, cursor: i64, watches: bool) {
+    fn subscribe(&mut self, session: usize, room: RoomId, form: Form, cursor: i64) {
         if self.sessions[session].subscriptions.contains(&(room, form)) {
             return;
         }
@@ -466,8 +464,18 @@ impl State {
         self.sessions[session].subscriptions.push((room, form));
         let room = self.rooms.entry(room).or_default();
         room.listeners[form as usize] += 1;
-        room.watchers += usize::from(watches);
-        room.subscriptions.push(Subscription { session, form, since: cursor, cursor, watches });
+        room.subscriptions.push(Subscription { session, form, since: cursor, cursor, watches: false });
+    }
+
+    /// Sets a subscription to another place. Nobody comes or goes with that.
+    fn begin_anew(&mut self, session: usize, id: RoomId, form: Form, cursor: i64, watches: bool) {
+        let Some(subscription) = self.subscription(session, id, form) else { return };
+        (subscription.cursor, subscription.since) = (cursor, cursor);
+        let watched = std::mem::replace(&mut subscription.watches, watches);
+        if watched != watches {
+            let Some(room) = self.rooms.get_mut(&id) else { return };
+            if watches { room.watchers += 1 } else { room.watchers -= 1 }
+        }
     }
 
     /// Ends a subscription; `true` if there was one.

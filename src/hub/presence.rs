@@ -33,22 +33,12 @@ pub struct Presence {
     arrived: Vec<(RoomId, Being)>,
     /// In the order in which their grace ends; it begins with the end of the turn in which they left.
     leaving: VecDeque<(Option<Instant>, RoomId, Being)>,
-    /// While a subscription is replaced nobody comes or goes.
-    paused: bool,
     /// Waits for somebody to leave.
     task: Option<Waker>,
 }
 
 impl Presence {
-    pub(super) fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    pub(super) fn go_on(&mut self) {
-        self.paused = false;
-    }
-
-    /// Forgets a room that nobody listens to any more.
+    /// Forgets who came and went in a room.
     pub(super) fn forget(&mut self, room: RoomId) {
         self.arrived.retain(|(arrived, _)| *arrived != room);
         self.leaving.retain(|(_, left, _)| *left != room);
@@ -171,7 +161,7 @@ impl State {
     }
 
     fn is_watched(&self, room: RoomId) -> bool {
-        !self.presence.paused && self.rooms.get(&room).is_some_and(|room| room.watchers > 0)
+        self.rooms.get(&room).is_some_and(|room| room.watchers > 0)
     }
 
     /// Called before a socket begins to listen.

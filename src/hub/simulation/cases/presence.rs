@@ -175,3 +175,25 @@ fn a_room_that_empties_is_left_by_nobody() {
     house.bob();
     assert_eq!(house.departures_after(GRACE), []);
 }
+
+#[test]
+fn who_resumes_neither_comes_nor_goes() {
+    let mut house = House::new();
+    let bob = house.enter(Some(BOB));
+    house.watch(bob, true);
+    assert_eq!(house.arrivals(), [person(BOB)]);
+    house.watch(bob, false);
+    house.watch(house.ann, true);
+    assert_eq!(house.departures_after(GRACE), []);
+}
+
+#[test]
+fn who_resumes_alone_still_hears_who_left_before() {
+    let mut house = House::new();
+    let bob = house.bob();
+    house.arrivals();
+    house.hub.leave(bob, true);
+    house.watch(house.ann, true);
+    assert_eq!(house.present(), [person(ANN), person(BOB)]);
+    assert_eq!(house.departures_after(GRACE), [person(BOB)]);
+}
