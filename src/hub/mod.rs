@@ -220,7 +220,7 @@ impl Hub {
         // What was published before belongs to the subscription as it was.
         state.flush_room(room);
         state.subscribe(session.0, room, form, cursor);
-        state.begin_anew(session.0, room, form, cursor, watches);
+        state.begin_anew(session.0, room, form, (cursor, head), watches);
         if let Some(room) = state.rooms.get_mut(&room) {
             room.channel.get_or_insert_with(|| Arc::from(channel));
         }
@@ -229,6 +229,11 @@ impl Hub {
             session.lagging = true;
             session.wake();
         }
+    }
+
+    /// The room's head when a socket began to listen to it. Whatever happened up to there, it may listen.
+    pub fn since(&self, session: SessionId, room: RoomId, form: Form) -> Option<i64> {
+        self.state.borrow().find(session.0, room, form).map(|found| found.since)
     }
 
     /// Whether a socket listens to a room in a form.
@@ -468,9 +473,16 @@ impl State {
     }
 
     /// Sets a subscription to another place. Nobody comes or goes with that.
-    fn begin_anew(&mut self, session: usize, id: RoomId, form: Form, cursor: i64, watches: bool) {
+    fn begin_anew(
+        &mut self,
+        session: usize,
+        id: RoomId,
+        form: Form,
+        (cursor, head): (i64, i64),
+        watches: bool,
+    ) {
         let Some(subscription) = self.subscription(session, id, form) else { return };
-        (subscription.cursor, subscription.since) = (cursor, cursor);
+        (subscription.cursor, subscription.since) = (cursor, head);
         let watched = std::mem::replace(&mut subscription.watches, watches);
         if watched != watches {
             let Some(room) = self.rooms.get_mut(&id) else { return };

@@ -91,3 +91,22 @@ fn a_socket_that_resumes_holds_up_its_other_rooms_and_misses_nothing_there() {
     hub.caught_up(session);
     assert_eq!(pipe.told(), [Told::Event(Form::Group, ROOM, 1), Told::Event(Form::Payload, OTHER, 4)]);
 }
+
+#[test]
+fn whoever_resumes_from_before_an_old_leaving_stays() {
+    let hub = hub();
+    // Ann left with event 4 and is back with 5. Both are stored when she resumes from 2, and
+    // published after that.
+    let (session, pipe) = visitor(&hub);
+    resume(&hub, session, 2, 5);
+    publish(&hub, ROOM, 4..=4);
+    hub.unfollow(ANN.user, ROOM, 4);
+    assert!(hub.is_subscribed(session, ROOM, Form::Payload));
+    publish(&hub, ROOM, 5..=6);
+    hub.flush();
+    catch_up(&hub, session, 6);
+    publish(&hub, ROOM, 7..=7);
+    hub.unfollow(ANN.user, ROOM, 7);
+    assert_eq!(pipe.told(), payload(3..=7));
+    assert!(!hub.is_subscribed(session, ROOM, Form::Payload));
+}
