@@ -486,7 +486,12 @@ impl State {
         let watched = std::mem::replace(&mut subscription.watches, watches);
         if watched != watches {
             let Some(room) = self.rooms.get_mut(&id) else { return };
-            if watches { room.watchers += 1 } else { room.watchers -= 1 }
+            if watches {
+                room.watchers += 1
+            } else {
+                room.watchers -= 1
+            }
+            self.forget_if_unwatched(id);
         }
     }
 
@@ -511,10 +516,9 @@ impl State {
         }
         if room.subscriptions.is_empty() {
             self.rooms.remove(&id);
-            self.presence.forget(id);
-        } else {
-            self.note_departure(id, session);
         }
+        self.forget_if_unwatched(id);
+        self.note_departure(id, session);
     }
 
     fn subscription(&mut self, session: usize, room: RoomId, form: Form) -> Option<&mut Subscription> {

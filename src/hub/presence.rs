@@ -164,6 +164,13 @@ impl State {
         self.rooms.get(&room).is_some_and(|room| room.watchers > 0)
     }
 
+    /// Who comes and goes while nobody watches is not kept, so what was kept would not be true any more.
+    pub(super) fn forget_if_unwatched(&mut self, room: RoomId) {
+        if !self.is_watched(room) {
+            self.presence.forget(room);
+        }
+    }
+
     /// Called before a socket begins to listen.
     pub(super) fn note_arrival(&mut self, room: RoomId, session: usize) {
         if !self.is_watched(room) {

@@ -197,3 +197,20 @@ fn who_resumes_alone_still_hears_who_left_before() {
     assert_eq!(house.present(), [person(ANN), person(BOB)]);
     assert_eq!(house.departures_after(GRACE), [person(BOB)]);
 }
+
+#[test]
+fn who_is_back_while_nobody_watches_is_not_told_to_be_gone() {
+    let mut house = House::new();
+    let eve = house.guest("Eve");
+    let bob = house.bob();
+    house.arrivals();
+    house.hub.leave(bob, true);
+    assert_eq!(house.departures_after(MOMENT), []);
+    // Nobody watches while Bob comes back, and then somebody does again.
+    house.hub.unsubscribe(house.ann, ROOM, Form::Payload);
+    house.bob();
+    house.watch(house.ann, true);
+    assert_eq!(house.present().len(), 3, "Ann, Bob and {eve}");
+    assert_eq!(house.arrivals(), [], "Ann has just been told who is there");
+    assert_eq!(house.departures_after(GRACE), []);
+}
