@@ -24,12 +24,13 @@ impl Hub {
 
     /// Says whose socket it is from now on.
     pub fn set_owner(&self, session: SessionId, owner: Owner) {
-        self.state.borrow_mut().sessions[session.0].owner = Some(owner);
+        self.state.borrow_mut().turn_into(session.0, |session| session.owner = Some(owner));
     }
 
     /// Says what somebody without a login is called.
     pub fn set_nickname(&self, session: SessionId, nickname: &str) {
-        self.state.borrow_mut().sessions[session.0].nickname = Some(Rc::from(nickname));
+        let nickname = Some(Rc::from(nickname));
+        self.state.borrow_mut().turn_into(session.0, |session| session.nickname = nickname);
     }
 
     /// For whom a socket has registered.

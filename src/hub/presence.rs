@@ -155,11 +155,6 @@ impl State {
         self.sessions.get(session).and_then(|found| being(session, found))
     }
 
-    fn is_here(&self, room: RoomId, being: &Being) -> bool {
-        let Some(room) = self.rooms.get(&room) else { return false };
-        room.subscriptions.iter().any(|listed| self.being(listed.session).as_ref() == Some(being))
-    }
-
     fn is_watched(&self, room: RoomId) -> bool {
         self.rooms.get(&room).is_some_and(|room| room.watchers > 0)
     }
@@ -173,25 +168,56 @@ impl State {
 
     /// Called before a socket begins to listen.
     pub(super) fn note_arrival(&mut self, room: RoomId, session: usize) {
-        if !self.is_watched(room) {
-            return;
-        }
-        let Some(being) = self.being(session) else { return };
-        if !self.presence.stay(room, &being) && !self.is_here(room, &being) {
-            self.presence.arrived.push((room, being));
+        if let Some(being) = self.being(session) {
+            self.come(room, being, None);
         }
     }
 
     /// Called after a socket has stopped listening.
     pub(super) fn note_departure(&mut self, room: RoomId, session: usize) {
-        if !self.is_watched(room) {
+        if let Some(being) = self.being(session) {
+            self.go(room, being);
+        }
+    }
+
+    /// Makes a socket somebody else's. In its rooms somebody comes with that, and somebody goes.
+    pub(super) fn turn_into(&mut self, session: usize, change: impl FnOnce(&mut Session)) {
+        let before = self.being(session);
+        change(&mut self.sessions[session]);
+        let after = self.being(session);
+        if before == after {
             return;
         }
-        let Some(being) = self.being(session) else { return };
-        if self.is_here(room, &being) {
-            return;
+        let subscriptions = self.sessions[session].subscriptions.iter();
+        let mut rooms: Vec<RoomId> = subscriptions.map(|(room, _)| *room).collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        for room in rooms {
+            after.iter().for_each(|being| self.come(room, being.clone(), Some(session)));
+            before.iter().for_each(|being| self.go(room, being.clone()));
         }
-        self.presence.leaving.push_back((None, room, being));
+    }
+
+    /// Whoever has not been there comes; `with` is the socket that makes the difference.
+    fn come(&mut self, room: RoomId, being: Being, with: Option<usize>) {
+        let here = |state: &State| state.is_here(room, &being, with);
+        if self.is_watched(room) && !self.presence.stay(room, &being) && !here(self) {
+            self.presence.arrived.push((room, being));
+        }
+    }
+
+    /// Whoever is there no longer goes.
+    fn go(&mut self, room: RoomId, being: Being) {
+        if self.is_watched(room) && !self.is_here(room, &being, None) {
+            self.presence.leaving.push_back((None, room, being));
+        }
+    }
+
+    /// Whether a socket of somebody, other than this one, listens to a room.
+    fn is_here(&self, room: RoomId, being: &Being, but: Option<usize>) -> bool {
+        let Some(room) = self.rooms.get(&room) else { return false };
+        let mut others = room.subscriptions.iter().filter(|listed| Some(listed.session) != but);
+        others.any(|listed| self.being(listed.session).as_ref() == Some(being))
     }
 }
 

@@ -214,3 +214,19 @@ fn who_is_back_while_nobody_watches_is_not_told_to_be_gone() {
     assert_eq!(house.arrivals(), [], "Ann has just been told who is there");
     assert_eq!(house.departures_after(GRACE), []);
 }
+
+#[test]
+fn a_guest_who_logs_in_goes_and_a_person_comes() {
+    let mut house = House::new();
+    let guest = house.guest("Guest");
+    house.hub.subscribe(guest, ROOM, Form::Payload, 0);
+    assert_eq!(house.arrivals(), [named(guest, "Guest")]);
+    house.hub.set_owner(guest, BOB);
+    assert_eq!(house.arrivals(), [person(BOB)]);
+    assert_eq!(house.departures_after(GRACE), [named(guest, "Guest")]);
+    // Another login of the same person changes nothing.
+    house.hub.set_owner(guest, Owner { token: TokenId(9), ..BOB });
+    assert_eq!(house.departures_after(GRACE), []);
+    house.hub.leave(guest, true);
+    assert_eq!(house.departures_after(GRACE), [person(BOB)]);
+}
