@@ -94,3 +94,16 @@ fn what_a_socket_asked_for_itself_outlives_its_registration() {
     notify(&hub, 1..=1);
     assert_eq!(pipe.told(), [Told::Event(Form::Payload, RoomId::inbox(ANN.user), 1)]);
 }
+
+#[test]
+fn whoever_registers_with_a_new_login_misses_nothing_on_the_way() {
+    let hub = hub();
+    let (session, pipe) = registered(&hub, AS_ANN, 0);
+    publish(&hub, RoomId::inbox(ANN.user), 1..=3);
+    // Events 1 to 3 are published and 4 to 6 stored when the second registration comes.
+    hub.register(session, Registration::As(ANN.user, TokenId(7)), 6);
+    notify(&hub, 4..=9);
+    assert_eq!(pipe.told(), notified(1..=9));
+    hub.end_token(ANN.token, Ending::Gone);
+    assert_eq!(hub.registration(session), Registration::As(ANN.user, TokenId(7)));
+}
