@@ -346,13 +346,12 @@ impl Hub {
     /// Sends a frame to one socket alone. One that takes nothing and has too much waiting is ended.
     pub fn send(&self, session: SessionId, frame: &[u8]) {
         let most = self.outbox_bytes;
-        let mut state = self.state.borrow_mut();
-        state.traffic.bytes += frame.len() as u64;
-        let session = &mut state.sessions[session.0];
+        let State { sessions, traffic, .. } = &mut *self.state.borrow_mut();
+        let session = &mut sessions[session.0];
         if session.outbox.bytes() + frame.len() > most {
             session.end(Ending::TooSlow);
         } else {
-            session.write(frame, &mut None);
+            traffic.bytes += session.write(frame, &mut None);
         }
     }
 
@@ -437,8 +436,8 @@ impl Hub {
         if let Some(subscription) = state.subscription(session.0, last.room, form) {
             let told = last.seq - std::mem::replace(&mut subscription.cursor, last.seq);
             state.counters.deliveries += told as u64;
-            state.traffic.bytes += frames.len() as u64;
-            state.sessions[session.0].write(&frames, &mut None);
+            let State { sessions, traffic, .. } = &mut *state;
+            traffic.bytes += sessions[session.0].write(&frames, &mut None);
         }
         taken
     }
@@ -559,15 +558,14 @@ impl State {
                 continue;
             }
             let frames = &room.frames[subscription.form as usize];
-            if subscription.cursor < first {
-                session.write(frames, &mut shared[subscription.form as usize]);
+            traffic.bytes += if subscription.cursor < first {
+                session.write(frames, &mut shared[subscription.form as usize])
             } else {
                 // Joined between the commit and now: the events up to its cursor are known to it.
                 let known = room.marks.iter().take_while(|(seq, _)| *seq <= subscription.cursor).last();
                 let begin = known.map_or(0, |(_, ends)| ends[subscription.form as usize]);
-                session.write(&frames[begin..], &mut None);
-            }
-            traffic.bytes += frames.len() as u64;
+                session.write(&frames[begin..], &mut None)
+            };
             counters.deliveries += (last - subscription.cursor).max(0) as u64;
             subscription.cursor = subscription.cursor.max(last);
         }

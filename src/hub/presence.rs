@@ -122,8 +122,7 @@ impl Hub {
         let State { sessions, rooms, counters, traffic, .. } = &mut *state;
         let Some(room) = rooms.get(&whisper.room) else { return };
         for form in Form::ALL {
-            let mut frame = Vec::new();
-            let mut shared = None;
+            let (mut frame, mut shared) = (None, None);
             for listed in room.subscriptions.iter().filter(|listed| listed.form == form) {
                 let concerned = match audience {
                     Audience::Watchers(about) => {
@@ -139,12 +138,14 @@ impl Hub {
                 if !concerned || session.lagging || session.outbox.bytes() > self.outbox_bytes {
                     continue;
                 }
-                if frame.is_empty() {
+                let frame = frame.get_or_insert_with(|| {
+                    let mut frame = Vec::new();
                     (self.render.whisper)(form, whisper, &mut frame);
-                }
-                session.write(&frame, &mut shared);
-                counters.whispers += 1;
-                traffic.bytes += frame.len() as u64;
+                    frame
+                });
+                let told = session.write(frame, &mut shared);
+                counters.whispers += u64::from(told > 0);
+                traffic.bytes += told;
             }
         }
     }

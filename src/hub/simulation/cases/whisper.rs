@@ -102,3 +102,20 @@ fn watchers_alone_hear_who_comes_and_not_of_themselves() {
     hub.whisper(&whisper(ROOM, 2, WhisperKind::Arrived), Audience::Watchers(&being));
     assert_eq!(bobs.told(), []);
 }
+
+#[test]
+fn whispers_are_counted_only_when_they_are_told() {
+    let hub = hub();
+    let (ending, pipe) = ear(&hub, ANN, PLENTY, Form::Payload);
+    hub.subscribe(ending, ROOM, Form::Path, 0);
+    let (bob, _) = ear(&hub, BOB, PLENTY, Form::Payload);
+    let (broken, its_pipe) = ear(&hub, ANN, PLENTY, Form::Payload);
+    its_pipe.broken.set(true);
+    hub.end(ending, Ending::Gone);
+    typing(&hub, 1, bob);
+    // A form without a word for it.
+    let opened = whisper(ROOM, 2, WhisperKind::PageOpened);
+    hub.whisper(&opened, Audience::Listeners(&[Form::Payload], None));
+    assert_eq!((pipe.told(), hub.counters().whispers, hub.traffic().bytes), (vec![], 0, 0));
+    assert_eq!(errand(&hub, broken), Poll::Ready(Errand::End(Ending::Gone)));
+}
