@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Instant};
 
 /// Tells the watchers who has come in this turn of the loop.
 pub fn tell_arrivals(app: &App) {
-    for (room, being) in app.hub.take_arrivals() {
+    for (room, being) in app.hub.take_arrivals(Instant::now()) {
         tell(app, room, &being, WhisperKind::Arrived);
     }
 }

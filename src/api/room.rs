@@ -222,8 +222,12 @@ pub fn catch_up(app: &App, session: SessionId) -> Result<Progress> {
         if first.seq != cursor + 1 {
             return Ok(Progress::TooLate);
         }
-        // The log may say already that the person left; what follows is not for them.
-        let leaving = |event: &Event| matches!(&event.kind, Kind::MemberLeft(who) if Some(who.id) == person);
+        // The log may say already that the person left; what follows is not for them. Who listens since then
+        // is back.
+        let since = app.hub.since(session, room, form).unwrap_or_default();
+        let leaving = |event: &Event| {
+            event.seq > since && matches!(&event.kind, Kind::MemberLeft(who) if Some(who.id) == person)
+        };
         let (events, left) = match events.iter().position(leaving) {
             Some(position) => (&events[..=position], true),
             None => (&events[..], false),
