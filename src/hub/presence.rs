@@ -7,7 +7,7 @@
 use crate::domain::{RoomId, UserId, Whisper};
 use crate::hub::{Form, Hub, Session, SessionId, State};
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     mem,
     rc::Rc,
     sync::Arc,
@@ -19,7 +19,7 @@ use std::{
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Somebody who can be somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Being {
     /// A person, however many sockets they have.
     Person(UserId),
@@ -64,21 +64,37 @@ impl Hub {
     pub fn present(&self, room: RoomId) -> Vec<Being> {
         let state = self.state.borrow();
         let Some(found) = state.rooms.get(&room) else { return Vec::new() };
-        let mut present: Vec<Being> = Vec::new();
+        let mut known = HashSet::new();
         let here = found.subscriptions.iter().filter_map(|listed| state.being(listed.session));
         // Those in their grace are still there for everybody who watches.
         let leaving = state.presence.leaving.iter().filter(|(_, left, _)| *left == room);
-        for being in here.chain(leaving.map(|(_, _, being)| being.clone())) {
-            if !present.contains(&being) {
-                present.push(being);
-            }
-        }
-        present
+        here.chain(leaving.map(|(_, _, being)| being.clone()))
+            .filter(|being| known.insert(being.clone()))
+            .collect()
+    }
+
+    /// How many subscriptions a room has.
+    pub fn listeners(&self, room: RoomId) -> usize {
+        self.state.borrow().rooms.get(&room).map_or(0, |room| room.subscriptions.len())
     }
 
     /// A watched room's name on the wire.
     pub fn channel(&self, room: RoomId) -> Option<Arc<str>> {
         self.state.borrow().rooms.get(&room)?.channel.clone()
+    }
+
+    /// The rooms of which a socket has to be told anew who is there, because it was behind when somebody came or
+    /// went.
+    pub fn take_missed_presence(&self, session: SessionId) -> Vec<RoomId> {
+        let mut state = self.state.borrow_mut();
+        if !mem::take(&mut state.sessions[session.0].missed_presence) {
+            return Vec::new();
+        }
+        let listens = state.sessions[session.0].subscriptions.iter();
+        let watched = listens.filter(|(room, form)| {
+            state.find(session.0, *room, *form).is_some_and(|subscription| subscription.watches)
+        });
+        watched.map(|(room, _)| *room).collect()
     }
 
     /// Who has come into a watched room since this was last asked. The grace of those who left since then begins
@@ -135,6 +151,9 @@ impl Hub {
                     }
                 };
                 let session = &mut sessions[listed.session];
+                if concerned && session.lagging && matches!(audience, Audience::Watchers(_)) {
+                    session.missed_presence = true;
+                }
                 if !concerned || session.lagging || session.outbox.bytes() > self.outbox_bytes {
                     continue;
                 }

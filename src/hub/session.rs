@@ -16,6 +16,8 @@ pub(super) struct Session {
     /// Passed over since its socket stopped taking everything.
     pub(super) lagging: bool,
     pub(super) ending: Option<Ending>,
+    /// Whether it was passed over when somebody came or went where it watches.
+    pub(super) missed_presence: bool,
     /// Whether anything arrived since the last ping.
     pub(super) alive: bool,
     /// Since when the socket has taken nothing of what waits.
@@ -34,6 +36,7 @@ impl Session {
             subscriptions: Vec::new(),
             lagging: false,
             ending: None,
+            missed_presence: false,
             alive: true,
             stuck_since: None,
         }

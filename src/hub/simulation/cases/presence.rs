@@ -210,7 +210,7 @@ fn who_is_back_while_nobody_watches_is_not_told_to_be_gone() {
     house.hub.unsubscribe(house.ann, ROOM, Form::Payload);
     house.bob();
     house.watch(house.ann, true);
-    assert_eq!(house.present().len(), 3, "Ann, Bob and {eve}");
+    assert_eq!(house.present().len(), 3, "Ann, Bob and {eve:?}");
     assert_eq!(house.arrivals(), [], "Ann has just been told who is there");
     assert_eq!(house.departures_after(GRACE), []);
 }
