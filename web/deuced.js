@@ -390,10 +390,12 @@ class Client {
     const request = this.#requests.get(id);
     const error = new DeucedError(code, message);
     if (PASSING.has(code)) {
-      // Frames beyond the rate are dropped, and not each of them is told; the rest is asked again. A
-      // message that did arrive is known by its id.
-      for (const other of this.#requests.values()) if (other === request || code === "RATE_LIMITED") other.sent = false;
-      this.#pausedUntil = this.#clock.now() + this.#backoff(this.#refusals++);
+      // Frames beyond the rate are dropped, which is told once a second. So whatever has no answer is asked
+      // again after more than a second, and slower; a message that did arrive is known by its id.
+      const all = code === "RATE_LIMITED";
+      for (const other of this.#requests.values()) if (all || other === request) other.sent = false;
+      if (all) this.#pace.halve();
+      this.#pausedUntil = this.#clock.now() + this.#backoff(++this.#refusals);
     } else if (!request) {
       this.#emit("error", error);
     } else {
@@ -617,6 +619,8 @@ class Clock {
 /** How fast frames may be sent: a bucket that fills with time. */
 class Pace {
   #clock;
+  #burst = BURST;
+  #perSecond = FRAMES_PER_SECOND;
   #left = BURST;
   #filledAt;
 
@@ -627,7 +631,7 @@ class Pace {
 
   take() {
     const now = this.#clock.now();
-    this.#left = Math.min(BURST, this.#left + ((now - this.#filledAt) / 1000) * FRAMES_PER_SECOND);
+    this.#left = Math.min(this.#burst, this.#left + ((now - this.#filledAt) / 1000) * this.#perSecond);
     this.#filledAt = now;
     if (this.#left < 1) return false;
     this.#left -= 1;
@@ -635,8 +639,12 @@ class Pace {
   }
 
   /** How long until there is one to take, in milliseconds. */
-  wait() {
-    return Math.ceil((Math.max(0, 1 - this.#left) / FRAMES_PER_SECOND) * 1000);
+  wait() { return Math.ceil((Math.max(0, 1 - this.#left) / this.#perSecond) * 1000); }
+
+  /** For servers whose owner wants less. */
+  halve() {
+    this.#burst = Math.max(1, this.#burst / 2);
+    this.#perSecond = Math.max(1, this.#perSecond / 2);
   }
 }
 

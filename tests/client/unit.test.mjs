@@ -590,9 +590,9 @@ test("a subscription that is refused for the moment is asked for again", async (
   const { ready } = client.subscribe("general");
   world.socket.refuse(world.socket.sent[0], "UNAVAILABLE");
   assert.equal(world.socket.sent.length, 1);
-  await world.timers.pass(1000);
+  await world.timers.pass(2000);
   world.socket.refuse(world.socket.sent[1], "UNAVAILABLE");
-  await world.timers.pass(1999);
+  await world.timers.pass(3999);
   assert.equal(world.socket.sent.length, 2);
   await world.timers.pass(1);
   world.socket.ack(world.socket.sent[2], { channel: "general", seq: 1, lastId: "e1" });
@@ -842,8 +842,9 @@ test("RATE_LIMITED: a pause, then everything without an answer again", async () 
   world.socket.say({ type: "error", payload: { code: "RATE_LIMITED", message: "slower" } });
   sending.push(client.send("general", "4"));
   world.socket.ack(two, { channel: "general", seq: 2, messageId: "m2" });
+  await world.timers.pass(1999);
   assert.equal(world.socket.sent.length, 3);
-  await world.timers.pass(1000);
+  await world.timers.pass(1);
   const again = world.socket.sent.slice(3);
   assert.deepEqual(again.map((frame) => frame.payload.text), ["3", "4"]);
   assert.equal(again[0].id, world.socket.sent[2].id);
@@ -851,11 +852,28 @@ test("RATE_LIMITED: a pause, then everything without an answer again", async () 
   assert.deepEqual((await Promise.all(sending)).map((answer) => answer.seq), [1, 2, 3, 4]);
 });
 
+test("RATE_LIMITED halves the pace for as long as the connection lasts", async () => {
+  const world = new World();
+  const client = await world.online();
+  for (let n = 0; n < 100; n++) ignore(client.send("general", `${n}`));
+  assert.equal(world.socket.sent.length, 16);
+  const answer = () => world.socket.sent.forEach((frame) => world.socket.ack(frame, { channel: "general", seq: 1, messageId: "m" }));
+  world.socket.say({ type: "error", payload: { code: "RATE_LIMITED", message: "slower" } });
+  await world.timers.pass(2000);
+  assert.equal(world.socket.sent.length, 16 + 8);
+  answer();
+  await world.timers.pass(1000);
+  assert.equal(world.socket.sent.length, 16 + 8 + 9);
+  answer();
+  await world.again();
+  assert.equal(world.socket.sent.length, 16);
+});
+
 test("refusals that last are met with patience", async () => {
   const world = new World();
   const client = await world.online();
   ignore(client.send("general", "x"));
-  for (const pause of [1000, 2000, 4000, 8000, 16000, 30000, 30000]) {
+  for (const pause of [2000, 4000, 8000, 16000, 30000, 30000]) {
     world.socket.refuse(world.socket.sent.at(-1), "UNAVAILABLE");
     const count = world.socket.sent.filter((frame) => frame.type === "message").length;
     for (let rest = pause - 1; rest > 0; rest -= 10_000) {
