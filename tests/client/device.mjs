@@ -34,7 +34,9 @@ export class Device {
       ended: (error) => this.told.push(["ended", channel, error.code]),
     }, options);
     this.#subscriptions[channel] = subscription;
-    return subscription.ready;
+    return subscription.ready.catch((error) => {
+      throw new Error(error.code); // All of an error that leaves a page.
+    });
   }
 
   unsubscribe(channel) {

@@ -45,7 +45,7 @@ export function tellStories(platform) {
     const [event] = await ann.hears("general", 1);
     assert.deepEqual(event.from, { id: null, name: "Guest", guest: true });
     const id = await group(ann);
-    await assert.rejects(guest.subscribe(`group:${id}`));
+    await assert.rejects(guest.subscribe(`group:${id}`), /UNAUTHORIZED|FORBIDDEN/);
   });
 
   story("a bad token is told as that, and ends it", async ({ device }) => {
@@ -158,7 +158,7 @@ export function tellStories(platform) {
     await ann.call("say", channel, ["Without Bob"]);
     await ann.answered();
     assert.equal((await bob.look()).heard[channel].length, heard[channel].length);
-    await assert.rejects(bob.subscribe(channel), /FORBIDDEN|member|allowed/i);
+    await assert.rejects(bob.subscribe(channel), /FORBIDDEN/);
   });
 
   story("a group that ends is heard to the end", async ({ device, group }) => {
