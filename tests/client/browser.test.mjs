@@ -192,46 +192,85 @@ story("back at once when the page becomes visible", async ({ device }) => {
   assert.ok(took < 1500, `${took} ms`);
 });
 
-for (const network of ["that lived on", "that died meanwhile"]) {
-  story(`a frozen tab with a network ${network} has missed nothing`, async ({ device }) => {
-    const [ann, bob] = [await device("Ann", { channel: "general" }), await device("Bob", { channel: "general" })];
-    const devtools = await ann.devtools();
-    await ann.turn("hidden");
-    await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
-    if (network === "that died meanwhile") ann.link.stall();
-    await bob.call("say", "general", texts("Bob", 30));
-    await bob.answered();
-    await pause(8000);
-    ann.link.cut();
-    ann.link.mend();
-    await devtools.send("Page.setWebLifecycleState", { state: "active" });
-    await ann.turn("visible");
-    assert.deepEqual((await ann.hears("general", 30)).map((event) => event.text), texts("Bob", 30));
-    await ann.call("say", "general", ["awake"]);
-    await ann.answered();
-    await bob.hears("general", 31);
-  }, { ping_every_seconds: 2 });
+/** Somebody outside of the browser, who is awake while it sleeps. */
+async function outsider(server, name) {
+  const origin = `http://127.0.0.1:${server.port}`;
+  const post = async (path, body, headers = {}) => {
+    const response = await fetch(origin + path, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
+    assert.ok(response.ok, `${path}: ${response.status}`);
+    return response.json();
+  };
+  const { token } = await post("/api/login", { username: name });
+  return async (texts) => {
+    for (const text of texts) await post("/api/rooms/general/messages", { text }, { authorization: `Bearer ${token}` });
+  };
 }
 
-story("a tab that wakes before a dead connection notices within moments", async ({ device }) => {
-  const [ann, bob] = [await device("Ann", { channel: "general" }), await device("Bob", { channel: "general" })];
-  const devtools = await ann.devtools();
-  await ann.turn("hidden");
-  await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
-  ann.link.stall();
-  await bob.call("say", "general", texts("Bob", 5));
-  await bob.answered();
-  await pause(3000);
-  await devtools.send("Page.setWebLifecycleState", { state: "active" });
-  const begin = Date.now();
-  await ann.turn("visible");
-  await ann.until(({ states }) => states.some((state) => state.name === "offline"), "it notices");
-  const noticed = Date.now() - begin;
-  assert.ok(noticed < 4500, `noticed after ${noticed} ms`);
-  ann.link.cut();
-  ann.link.mend();
-  await ann.hears("general", 5);
-});
+// A tab sleeps when its process does, and a machine when all of the browser's do.
+const SLEEPERS = { tab: ["renderer"], machine: ["browser", "renderer", "GPU", "utility"] };
+
+/** Puts processes of the browser to sleep; returns what wakes them. */
+async function sleep(who) {
+  const devtools = await browser.newBrowserCDPSession();
+  const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
+  await devtools.detach();
+  const pids = processInfo.filter(({ type }) => SLEEPERS[who].includes(type)).map(({ id }) => id);
+  assert.ok(pids.length > 0);
+  const signal = (name) => pids.forEach((pid) => process.kill(pid, name));
+  const wake = () => {
+    process.off("exit", wake);
+    signal("SIGCONT");
+  };
+  process.on("exit", wake);
+  signal("SIGSTOP");
+  return wake;
+}
+
+for (const who of ["tab", "machine"]) {
+  for (const network of ["lives on", "dies meanwhile"]) {
+    story(`a ${who} that sleeps while the network ${network} has missed nothing`, async ({ device, server }) => {
+      const ann = await device("Ann", { channel: "general" });
+      const bob = await outsider(server, "Bob");
+      await ann.turn("hidden");
+      const wake = await sleep(who);
+      try {
+        if (network === "dies meanwhile") ann.link.stall();
+        await bob(texts("Bob", 30));
+        await pause(8000);
+        if (network === "dies meanwhile") ann.link.cut();
+        ann.link.mend();
+      } finally {
+        wake();
+      }
+      await ann.turn("visible");
+      assert.deepEqual((await ann.hears("general", 30)).map((event) => event.text), texts("Bob", 30));
+      await bob(["awake"]);
+      await ann.hears("general", 31);
+    }, { ping_every_seconds: 2 });
+  }
+
+  story(`a ${who} that wakes before a dead connection notices within moments`, async ({ device, server }) => {
+    const ann = await device("Ann", { channel: "general" });
+    const bob = await outsider(server, "Bob");
+    await ann.turn("hidden");
+    const wake = await sleep(who);
+    try {
+      ann.link.stall();
+      await bob(texts("Bob", 5));
+      await pause(2000);
+    } finally {
+      wake();
+    }
+    const begin = Date.now();
+    await ann.turn("visible");
+    await ann.until(({ states }) => states.some((state) => state.name === "offline"), "it notices");
+    const noticed = Date.now() - begin;
+    assert.ok(noticed > 2500 && noticed < 5000, `noticed after ${noticed} ms`);
+    ann.link.cut();
+    ann.link.mend();
+    await ann.hears("general", 5);
+  });
+}
 
 story("a slow link as the browser makes it", async ({ device }) => {
   const [ann, bob] = [await device("Ann", { channel: "general" }), await device("Bob", { channel: "general" })];
@@ -251,15 +290,17 @@ story("a slow link as the browser makes it", async ({ device }) => {
 story("two tabs of one person share a storage and an outbox, and say everything once", async ({ device }) => {
   const bob = await device("Bob", { channel: "general" });
   const ann = await device("Ann", { options: { persistOutbox: true } });
-  ann.link.stall({ down: true });
+  await ann.online();
+  ann.link.choke();
   await ann.call("say", "general", texts("Ann", 5));
+  await bob.hears("general", 5);
   const tab = await ann.tab();
+  await tab.page.evaluate(() => (globalThis.found = Object.keys(localStorage).filter((key) => key.includes(":outbox:")).length));
   await tab.open(ann.options);
-  await tab.until(({ state }) => state.name === "connecting");
-  ann.link.cut();
-  ann.link.mend();
-  await ann.answered();
   await tab.until(({ state, outbox }) => state.name === "online" && outbox.length === 0, "the other tab's turn");
+  assert.equal(await tab.page.evaluate(() => found), 5, "the other tab found them");
+  ann.link.cut();
+  await ann.answered();
   assert.deepEqual((await bob.hears("general", 5)).map((event) => event.text), texts("Ann", 5));
   assert.deepEqual(await tab.page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes(":outbox:"))), []);
 });

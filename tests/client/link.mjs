@@ -57,6 +57,11 @@ export class Link {
     this.#stir();
   }
 
+  /** Stalls what the server says to the sockets there are; new ones, and requests, pass. */
+  choke() {
+    for (const pipe of this.#pipes) pipe.choke();
+  }
+
   close() {
     this.tear();
     return new Promise((resolve) => this.#server.close(resolve));
@@ -70,9 +75,12 @@ export class Link {
     if (this.#refusing) return near.resetAndDestroy();
     this.count += 1;
     const far = connect({ host: "127.0.0.1", port: this.#target(), noDelay: true });
+    let socket = false;
+    near.once("data", (bytes) => (socket = bytes.includes("GET /ws")));
     const ways = [new Way(this, "up", near, far), new Way(this, "down", far, near)];
     const pipe = {
       stir: () => ways.forEach((way) => way.flush()),
+      choke: () => (ways[1].choked = socket),
       end: () => {
         this.#pipes.delete(pipe);
         ways.forEach((way) => way.stop());
@@ -95,6 +103,7 @@ class Way {
   #timer = null;
   #last = null;
   #stopped = false;
+  choked = false;
 
   constructor(link, name, from, to) {
     Object.assign(this, { link, name, to });
@@ -105,7 +114,7 @@ class Way {
   }
 
   flush() {
-    if (this.#stopped || this.#timer || this.link.stalled[this.name]) return;
+    if (this.#stopped || this.#timer || this.choked || this.link.stalled[this.name]) return;
     let budget = this.link.rate === Infinity ? Infinity : Math.max(1, Math.round((this.link.rate * TICK_MS) / 1000));
     while (this.#waiting.length > 0 && this.#waiting[0].at <= Date.now() && budget > 0) {
       const [next] = this.#waiting;
