@@ -467,6 +467,7 @@ test("a given cursor goes before the stored one, and store: false leaves the sto
 test("a full or broken storage does not stop anything", async () => {
   const world = new World();
   world.storage.setItem("deuced:dev-ann:cursor:general", "{broken");
+  world.storage.setItem("deuced:dev-ann:cursor:other", "7");
   world.storage.full = true;
   const client = await world.online({ persistOutbox: true });
   const heard = [];
@@ -474,6 +475,8 @@ test("a full or broken storage does not stop anything", async () => {
   world.socket.ack(world.socket.sent[0], { channel: "general", seq: 0, lastId: null });
   world.socket.event(1);
   ignore(client.send("general", "x"));
+  client.subscribe("other");
+  assert.equal(world.socket.of("subscribe")[1].payload.since, undefined);
   assert.deepEqual(seqs(heard), [1]);
   assert.equal(world.socket.of("message").length, 1);
 });
