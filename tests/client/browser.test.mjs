@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { accessSync, readFileSync } from "node:fs";
-import { after, before } from "node:test";
+import { after, before, describe } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { load } from "./modules.mjs";
 import { tellStories } from "./stories.mjs";
@@ -119,7 +119,8 @@ class PageHandle extends Handle {
 const platform = { name: "chromium", device: (rest) => PageHandle.make(rest) };
 const story = (name, act, limits) => storyOn(platform, name, act, limits);
 
-tellStories(platform);
+// They mostly wait. Those below put the browser to sleep, and want it for themselves.
+describe("in Chromium", { concurrency: 3 }, () => tellStories(platform));
 
 // ---- What only a browser has
 

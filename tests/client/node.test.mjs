@@ -1,5 +1,6 @@
 // The stories in Node, with the sockets of the package `ws`.
 
+import { describe } from "node:test";
 import { connect } from "../../web/deuced.js";
 import { Device } from "./device.mjs";
 import { FakeStorage } from "./fakes.mjs";
@@ -61,4 +62,7 @@ class NodeHandle extends Handle {
   }
 }
 
-tellStories({ name: "node", device: async ({ link }) => new NodeHandle(link) });
+// They mostly wait.
+describe("in Node", { concurrency: 4 }, () => {
+  tellStories({ name: "node", device: async ({ link }) => new NodeHandle(link) });
+});

@@ -9,6 +9,9 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const BINARY = process.env.DEUCED_BIN ?? new URL("../../target/release/deuced", import.meta.url).pathname;
 
+// Servers end with the tests, also when these are ended.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 export class Server {
   #limits;
   #root = mkdtempSync(join(tmpdir(), "deuced-client-"));
