@@ -71,6 +71,19 @@ impl Handshake {
         self
     }
 
+    /// Offers these subprotocols.
+    pub fn offering(self, protocols: &str) -> Handshake {
+        self.header("Sec-WebSocket-Protocol", protocols)
+    }
+
+    /// What a browser that offered something has to find in the answer.
+    fn expected_protocol(&self) -> Option<&str> {
+        let named = |name: &str| name.eq_ignore_ascii_case("Sec-WebSocket-Protocol");
+        let values = self.headers.iter().filter(|(name, _)| named(name));
+        let offers: Vec<&str> = values.flat_map(|(_, value)| value.split(',')).map(str::trim).collect();
+        offers.iter().find(|offer| **offer == "deuced.v1").or(offers.first()).copied()
+    }
+
     /// Bytes that travel in the same packet, right behind the request.
     pub fn followed_by(mut self, bytes: &[u8]) -> Handshake {
         self.ahead = bytes.to_vec();
@@ -125,6 +138,7 @@ impl Handshake {
             assert_eq!(header("Sec-WebSocket-Accept"), self.accept, "{reply:?}");
         }
         assert_eq!(reply.header("Sec-WebSocket-Extensions"), None, "{reply:?}");
+        assert_eq!(reply.header("Sec-WebSocket-Protocol"), self.expected_protocol(), "{reply:?}");
         Ok(Socket { wire, pings_sent: 0, me: self.me })
     }
 }
@@ -188,13 +202,40 @@ impl Socket {
     #[track_caller]
     pub fn expect_json(&mut self) -> Value {
         match self.next_frame() {
-            Frame::Text(text) => {
-                let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
-                check::secrets(&value, self.me.as_deref(), false);
-                value
-            }
+            Frame::Text(text) => self.read(&text),
             other => panic!("expected JSON, got {other:?}"),
         }
+    }
+
+    /// Reads a JSON text, and checks what every frame should have.
+    #[track_caller]
+    pub fn read(&self, text: &str) -> Value {
+        let value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
+        check::secrets(&value, self.me.as_deref(), false);
+        value
+    }
+
+    /// Everything that was sent before the server answers a ping that leaves now.
+    #[track_caller]
+    pub fn drain(&mut self) -> Vec<Value> {
+        self.pings_sent += 1;
+        let payload = format!("drain {}", self.pings_sent).into_bytes();
+        self.send_raw(&frame(9, &payload));
+        let mut heard = Vec::new();
+        loop {
+            match self.next_frame() {
+                Frame::Text(text) => heard.push(self.read(&text)),
+                Frame::Pong(back) if back == payload => return heard,
+                other => panic!("expected JSON or a pong, got {other:?}"),
+            }
+        }
+    }
+
+    /// Leaves as a browser does when a page is closed.
+    #[track_caller]
+    pub fn leave(mut self) {
+        self.send_raw(&frame(8, &1000_u16.to_be_bytes()));
+        self.expect_close(1000);
     }
 
     /// The next frame is a whole `deuce_logged` with these thoughts.

@@ -239,5 +239,5 @@ fn parse_head(head: &[u8]) -> Result<Reply, String> {
             return Err(format!("{count} times {name} in {head:?}"));
         }
     }
-    Ok(Reply { status, headers, body: Vec::new(), asked: String::new() })
+    Ok(Reply { line: line.into(), status, headers, body: Vec::new(), asked: String::new() })
 }

@@ -30,6 +30,7 @@ mod reaction;
 mod restart;
 mod socket;
 mod story;
+mod transcript;
 mod user;
 mod violation;
 mod web;
