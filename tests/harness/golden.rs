@@ -51,7 +51,11 @@ impl Names {
                     let same = plain.bytes().zip(rest.bytes()).take_while(|(one, two)| one == two).count();
                     if same < plain.len() {
                         let (at, was) = (floor(plain, same), floor(rest, same));
-                        return Err(format!("{:?} instead of {:?}", start_of(&rest[was..]), start_of(&plain[at..])));
+                        return Err(format!(
+                            "{:?} instead of {:?}",
+                            start_of(&rest[was..]),
+                            start_of(&plain[at..])
+                        ));
                     }
                     plain.len()
                 }
@@ -60,7 +64,9 @@ impl Names {
                     Some(known) => return differs(&format!("not <{word}>, {:?},", start_of(&known))),
                     None => {
                         let (name, kind) = word.split_once('=').unwrap_or(("", word));
-                        let Some(length) = extent(kind, rest) else { return differs(&format!("not <{kind}>")) };
+                        let Some(length) = extent(kind, rest) else {
+                            return differs(&format!("not <{kind}>"));
+                        };
                         if !name.is_empty() {
                             learned.set(name, &rest[..length]);
                         }

@@ -235,12 +235,6 @@ impl Native {
         self.socket.expect_silence();
     }
 
-    #[track_caller]
-    pub fn expect_close(&mut self, code: u16) {
-        assert!(self.waiting.is_empty(), "expected a close with {code}, got {:?}", self.waiting);
-        self.socket.expect_close(code);
-    }
-
     /// Everything that comes before the close with this code.
     #[track_caller]
     pub fn rest_until_close(&mut self, code: u16) -> Vec<Value> {
@@ -261,7 +255,9 @@ impl Native {
     #[track_caller]
     fn count(&mut self, frame: &Value) {
         let payload = &frame["payload"];
-        let (Some(channel), Some(seq)) = (payload["channel"].as_str(), payload["seq"].as_i64()) else { return };
+        let (Some(channel), Some(seq)) = (payload["channel"].as_str(), payload["seq"].as_i64()) else {
+            return;
+        };
         if let Some(head) = self.heads.get_mut(channel) {
             assert_eq!(seq, *head + 1, "without a gap and not twice: {frame}");
             *head = seq;

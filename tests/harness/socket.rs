@@ -122,11 +122,26 @@ impl Handshake {
         reply
     }
 
+    /// Opens where there may be no server, or one that is about to go. Nothing where it does not work out.
+    #[track_caller]
+    pub fn reach(self) -> Option<Socket> {
+        let mut wire = Wire::try_open(self.address).ok()?;
+        wire.try_send(self.bytes()).ok()?;
+        let reply = wire.try_reply("GET").ok()?;
+        self.judge(wire, reply).ok()
+    }
+
     #[track_caller]
     pub fn try_open(self) -> Result<Socket, Reply> {
         let mut wire = Wire::open(self.address);
         wire.send(self.bytes());
-        let mut reply = wire.reply("GET");
+        let reply = wire.reply("GET");
+        self.judge(wire, reply)
+    }
+
+    /// Checks the answer to a handshake.
+    #[track_caller]
+    fn judge(self, wire: Wire, mut reply: Reply) -> Result<Socket, Reply> {
         reply.asked = format!("upgrade of {}", self.target);
         if reply.status != 101 {
             return Err(reply);

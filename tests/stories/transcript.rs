@@ -28,8 +28,11 @@
 //! from the start are `<ann.id>`, `<ann.number>`, `<ann.token>` and `<ann.jwt>`.
 
 use crate::harness::{
-    Client, Frame, Reply, Server, Socket, golden::Names, native::native_handshake, server::PASSWORD, server::Setup,
-    socket::frame,
+    Client, Frame, Reply, Server, Socket,
+    golden::Names,
+    native::native_handshake,
+    server::{PASSWORD, Setup},
+    socket::{Handshake, frame},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path};
@@ -300,8 +303,10 @@ impl Stage {
     fn opens(&mut self, actor: &str, words: &str) {
         let words = self.names.fill(words);
         let (target, options) = words.split_once(' ').unwrap_or((&words, ""));
-        let nobody = self.server.as_ref().expect("a server").nobody();
-        let mut handshake = nobody.handshake().target(target);
+        let server = self.server.as_ref().expect("a server");
+        // Who somebody is decides what may be shown to them, however they say it.
+        let me = self.person(actor).map(Client::id);
+        let mut handshake = Handshake::new(server.address(), me).target(target);
         for option in options.split(" | ").filter(|option| !option.is_empty() && *option != "|") {
             let option = option.trim_start_matches("| ");
             handshake = match option {
@@ -339,11 +344,13 @@ impl Stage {
         if let Some(lines) = self.refusals.get_mut(actor) {
             let (name, value) = expected.split_once(": ").unwrap_or(("", expected));
             let position = lines.iter().position(|line| match line.split_once(": ") {
-                Some((have, text)) => have.eq_ignore_ascii_case(name) && self.names.compare(value, text).is_ok(),
+                Some((have, text)) => {
+                    have.eq_ignore_ascii_case(name) && self.names.compare(value, text).is_ok()
+                }
                 None => line == expected,
             });
-            let position =
-                position.unwrap_or_else(|| panic!("{actor}'s handshake\n  expected {expected}\n  got {lines:?}"));
+            let position = position
+                .unwrap_or_else(|| panic!("{actor}'s handshake\n  expected {expected}\n  got {lines:?}"));
             lines.remove(position);
             return;
         }
