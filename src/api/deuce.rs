@@ -1,6 +1,7 @@
 //! Entries: logging them, taking them back, and reading them.
 
-use crate::api::{group, view};
+use crate::api::{group, notification, view};
+use crate::domain::notification::{Notice, Topic};
 use crate::domain::text::{Lines, clean};
 use crate::domain::{
     Code, Entry, EntryId, Error, GroupId, Kind, Limits, Reaction, Record, Result, Time, User, UserId,
@@ -78,6 +79,8 @@ pub fn log(tx: &Tx<'_>, limits: &Limits, me: UserId, new: &NewDeuce, key: Option
         store::group::count_entry(tx, id, entry.id)?;
         let kind = Kind::DeuceLogged(Box::new((entry.clone(), author.clone())));
         store::room::append(tx, place.room, me, kind, limits.events_per_room)?;
+        let notice = Notice::Deuce(Topic { group: Some(id), entry: Some(entry.id) });
+        notification::tell_members(tx, limits, id, &author.person(), |choice| choice.entries, &notice)?;
         entries.push(entry);
     }
     let answer = view::logged(&entries)?;
@@ -147,7 +150,8 @@ pub fn delete(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId) -> Result<(
     store::group::uncount_entry(tx, entry.group, id)?;
     store::idempotency::forget(tx, me, &id.to_string())?;
     store::user::uncount_day(tx, me, entry.created_at)?;
-    store::room::append(tx, room, me, Kind::DeuceDeleted(id), limits.events_per_room)
+    store::room::append(tx, room, me, Kind::DeuceDeleted(id), limits.events_per_room)?;
+    Ok(())
 }
 
 /// One entry of the feed.

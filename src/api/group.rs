@@ -4,7 +4,7 @@ use crate::api::user;
 use crate::domain::group::Place;
 use crate::domain::text::{Lines, clean};
 use crate::domain::{
-    Entry, Error, Group, GroupId, GroupSummary, Kind, Limits, Member, Result, Role, User, UserId,
+    Entry, Error, Group, GroupId, GroupSummary, Kind, Limits, Member, Result, Role, User, UserId, event,
 };
 use crate::store::{self, Db, Tx, deuce::Page};
 
@@ -43,7 +43,8 @@ pub fn create(tx: &Tx<'_>, limits: &Limits, me: UserId, naming: &Naming) -> Resu
     let id = store::group::insert(tx, me, &naming.name, naming.description.as_deref())?;
     store::member::insert(tx, id, me, Role::Admin)?;
     let group = found(tx, id)?;
-    store::room::append(tx, group.room, me, Kind::MemberJoined(me), limits.events_per_room)?;
+    let person = store::room::person(tx, me)?;
+    store::room::append(tx, group.room, me, Kind::MemberJoined(person), limits.events_per_room)?;
     Ok(group)
 }
 
@@ -142,7 +143,9 @@ pub fn update(tx: &Tx<'_>, limits: &Limits, id: GroupId, me: UserId, change: &Ch
     let name = change.name.clone().unwrap_or(group.name);
     let description = change.description.clone().unwrap_or(group.description);
     store::group::update(tx, id, &name, description.as_deref())?;
-    store::room::append(tx, place.room, me, Kind::GroupChanged, limits.events_per_room)?;
+    let naming = event::Naming { id, name, description };
+    let kind = Kind::GroupChanged(Box::new(naming));
+    store::room::append(tx, place.room, me, kind, limits.events_per_room)?;
     found(tx, id)
 }
 
@@ -178,5 +181,7 @@ pub fn part(tx: &Tx<'_>, limits: &Limits, id: GroupId, place: Place, me: UserId)
     }
     store::member::delete(tx, id, place.user)?;
     store::invite::delete_of(tx, place.user, Some(id))?;
-    store::room::append(tx, place.room, me, Kind::MemberLeft(place.user), limits.events_per_room)
+    let person = store::room::person(tx, place.user)?;
+    store::room::append(tx, place.room, me, Kind::MemberLeft(person), limits.events_per_room)?;
+    Ok(())
 }

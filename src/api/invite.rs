@@ -1,6 +1,7 @@
 //! Invites: links that let people into a group.
 
-use crate::api::{group, user};
+use crate::api::{group, notification, user};
+use crate::domain::notification::{Notice, Topic};
 use crate::domain::{Error, Group, GroupId, Invite, InviteId, Kind, Limits, Result, Role, Time, UserId};
 use crate::store::{self, Db, Tx};
 
@@ -82,6 +83,9 @@ pub fn accept(tx: &Tx<'_>, limits: &Limits, me: UserId, id: InviteId) -> Result<
         return Err(over());
     }
     store::member::insert(tx, group.id, me, Role::Member)?;
-    store::room::append(tx, group.room, me, Kind::MemberJoined(me), limits.events_per_room)?;
+    let person = store::room::person(tx, me)?;
+    store::room::append(tx, group.room, me, Kind::MemberJoined(person.clone()), limits.events_per_room)?;
+    let notice = Notice::Joined(Topic { group: Some(group.id), entry: None });
+    notification::tell_members(tx, limits, group.id, &person, |choice| choice.joins, &notice)?;
     Ok(Accepted { group, already: false })
 }

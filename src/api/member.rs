@@ -53,7 +53,13 @@ pub fn set_role(
         return Err(Error::invalid("role: a group needs at least one admin"));
     }
     store::member::set_role(tx, id, whose.user.id, role)?;
-    store::room::append(tx, mine.room, me, Kind::RoleChanged(whose.user.id, role), limits.events_per_room)?;
+    store::room::append(
+        tx,
+        mine.room,
+        me,
+        Kind::RoleChanged(whose.user.person(), role),
+        limits.events_per_room,
+    )?;
     Ok(Member { role, ..whose })
 }
 

@@ -10,11 +10,16 @@ pub mod group;
 pub mod invite;
 pub mod location;
 pub mod member;
+pub mod message;
+pub mod meter;
+pub mod notification;
 pub mod pace;
 pub mod password;
 pub mod picture;
+pub mod presence;
 pub mod reaction;
 pub mod room;
+mod signed;
 pub mod thumbnail;
 pub mod token;
 pub mod user;
@@ -24,6 +29,7 @@ use crate::domain::{Error, Event, Kind, Limits, Result};
 use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::Db;
+pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
 use crate::store::{Tx, Writer, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
@@ -41,6 +47,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// A name alone logs in.
     pub open: bool,
+    /// Whoever has no login may use the rooms that belong to no group.
+    pub guests: bool,
     /// The limits in force.
     pub limits: Limits,
 }
@@ -59,11 +67,15 @@ pub struct App {
     pub jobs: Lane,
     /// Files and long reads come from here.
     pub reads: Lane,
+    /// What the socket door has counted.
+    pub meter: meter::Meter,
     /// When it was started.
     pub started: Instant,
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
     recent_logins: RefCell<Recent>,
+    /// What signs the tokens that say who they are for.
+    token_key: Vec<u8>,
     idle_reader: Arc<Mutex<Option<Db>>>,
     db: Db,
     writer: Writer,
@@ -79,16 +91,20 @@ impl App {
         let lock = Lock::take(&settings.data)?;
         let path = database_path(&settings.data);
         let limits = settings.limits.clone();
-        let writer = Writer::start(&path, limits.store_queue)?;
+        let first = Db::open(&path)?;
+        let token_key = first.write_now(crate::store::secret::token_key)?;
+        let writer = Writer::start(first, limits.store_queue)?;
         let app = App {
             hub: Hub::new(render, limits.outbox_bytes),
             pace: RefCell::default(),
             passwords: Lane::new(limits.waiting_logins),
             jobs: Lane::new(limits.waiting_jobs),
             reads: Lane::new(limits.waiting_reads),
+            meter: meter::Meter::default(),
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
             recent_logins: RefCell::default(),
+            token_key,
             idle_reader: Arc::default(),
             db: Db::open_reader(&path)?,
             writer,
@@ -113,13 +129,16 @@ impl App {
     /// card and has been published. The verb may be called more than once before that; only the last
     /// call counts.
     ///
+    /// The verb is queued by the call itself, so verbs are carried out in the order of their calls.
+    ///
     /// # Errors
     /// The verb's refusal, or that of the storage; then nothing was changed or told.
-    pub async fn write<T: Send + 'static>(
-        &self,
-        verb: impl Fn(&Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.writer.submit(verb).await
+    pub fn write<T, F>(&self, verb: F) -> impl Future<Output = Result<T>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.submit(verb)
     }
 
     /// Carries out a verb that reads a lot, on a worker with a connection of its own.
@@ -175,12 +194,23 @@ impl App {
 
     fn publish(&self, event: &Event) {
         self.hub.publish(event);
-        match event.kind {
-            Kind::MemberJoined(user) => self.hub.follow(user, event.room, event.seq),
-            Kind::MemberLeft(user) => self.hub.unfollow(user, event.room, event.seq),
+        match &event.kind {
+            Kind::MemberJoined(person) => self.hub.follow(person.id, event.room, event.seq),
+            Kind::MemberLeft(person) => self.hub.unfollow(person.id, event.room, event.seq),
             Kind::GroupDeleted => self.hub.dissolve(event.room),
             _ => {}
         }
+    }
+
+    /// Writes what was published in this turn of the loop, and tells who has come.
+    pub fn end_turn(&self) {
+        self.hub.flush();
+        presence::tell_arrivals(self);
+    }
+
+    /// What the writer has done so far, and how many writes wait.
+    pub fn writes(&self) -> (WriterMeter, u64) {
+        self.writer.meter()
     }
 
     /// Takes no more writes; those under way are still done.

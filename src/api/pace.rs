@@ -28,6 +28,10 @@ pub enum Deed {
     Join,
     /// A reaction given or taken back.
     Reaction,
+    /// A chat message said, changed or deleted.
+    Message,
+    /// A notification sent.
+    Notification,
     /// An uploaded picture.
     Picture,
 }

@@ -1,6 +1,7 @@
 //! Reactions: giving, taking back, reading.
 
-use crate::domain::{EntryId, Error, Kind, Limits, Reaction, Result, RoomId, UserId};
+use crate::api::notification;
+use crate::domain::{Entry, EntryId, Error, Kind, Limits, Reaction, Result, RoomId, UserId};
 use crate::store::{self, Db, Tx};
 
 /// A reaction's emoji, cleaned and measured.
@@ -18,11 +19,11 @@ pub fn clean_emoji(emoji: &str, limits: &Limits) -> Result<String> {
     }
 }
 
-/// The room of an entry that the person may see.
-fn visible(db: &Db, me: UserId, id: EntryId) -> Result<RoomId> {
+/// An entry that the person may see, and its room.
+fn visible(db: &Db, me: UserId, id: EntryId) -> Result<(RoomId, Entry)> {
     let (room, entry) = store::deuce::find(db, id)?.ok_or_else(|| Error::not_found("Entry not found"))?;
     match store::member::place(db, entry.group, me)? {
-        Some(_) => Ok(room),
+        Some(_) => Ok((room, entry)),
         None => Err(Error::forbidden("Not authorized to react to this entry")),
     }
 }
@@ -33,7 +34,7 @@ fn visible(db: &Db, me: UserId, id: EntryId) -> Result<RoomId> {
 /// `NotFound`, `Forbidden` outside the entry's group, `Invalid` when the person gave this emoji
 /// already or the entry has too many reactions.
 pub fn add(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str) -> Result<Reaction> {
-    let room = visible(tx, me, id)?;
+    let (room, entry) = visible(tx, me, id)?;
     if store::reaction::count(tx, id)? >= limits.reactions_per_entry {
         return Err(Error::invalid(format!("An entry has at most {} reactions", limits.reactions_per_entry)));
     }
@@ -41,6 +42,7 @@ pub fn add(tx: &Tx<'_>, limits: &Limits, me: UserId, id: EntryId, emoji: &str) -
         .ok_or_else(|| Error::invalid("You've already reacted with this emoji"))?;
     store::room::append(tx, room, me, Kind::ReactionAdded(id, emoji.to_owned()), limits.events_per_room)?;
     let user = crate::api::user::find(tx, me)?;
+    notification::tell_author(tx, limits, &entry, &user.person(), emoji)?;
     Ok(Reaction { id: reaction, entry: id, user, emoji: emoji.to_owned(), created_at: tx.now() })
 }
 

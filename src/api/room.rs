@@ -4,17 +4,44 @@
 //! that no event falls between what was and what will be.
 
 use crate::api::{App, group};
-use crate::domain::{Event, GroupId, Kind, Result, UserId};
-use crate::hub::{Form, SessionId};
-use crate::store;
+use crate::domain::{Channel, Code, Error, Event, EventId, GroupId, Kind, Result, RoomId, UserId};
+use crate::hub::{Being, Form, SessionId};
+use crate::store::{self, Db};
+
+/// Who wants to hear or say something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody with a login.
+    Person(UserId),
+    /// Somebody without, where guests may come.
+    Guest,
+    /// Somebody without, where they may not.
+    Nobody,
+}
+
+/// The room of a channel, if one may be there.
+///
+/// # Errors
+/// `Unauthorized` without a login where one is needed, `Forbidden` for the groups of others.
+pub fn enter(db: &Db, who: &Who, channel: &Channel) -> Result<RoomId> {
+    match (channel, who) {
+        (Channel::Named(name), Who::Person(_) | Who::Guest) => Ok(RoomId::named(name)),
+        (Channel::Group(id), Who::Person(me)) => group::place(db, *id, *me).map(|place| place.room),
+        (Channel::Me, Who::Person(me)) => Ok(RoomId::inbox(*me)),
+        (_, Who::Guest | Who::Nobody) => Err(Error::unauthorized()),
+    }
+}
 
 /// Lets a socket hear a group, if its person is a member.
 ///
 /// # Errors
-/// `Forbidden` for strangers.
+/// `Forbidden` for strangers, `Limit` when the socket listens to too many rooms.
 pub fn join(app: &App, session: SessionId, me: UserId, id: GroupId) -> Result<()> {
     let place = group::place(app.db(), id, me)?;
-    app.hub.subscribe(session, place.room, Form::Group, store::room::head(app.db(), place.room)?);
+    if !app.hub.is_subscribed(session, place.room, Form::Group) {
+        check_room_for_one_more(app, session)?;
+        app.hub.subscribe(session, place.room, Form::Group, store::room::head(app.db(), place.room)?);
+    }
     Ok(())
 }
 
@@ -37,6 +64,138 @@ pub fn leave(app: &App, session: SessionId, me: UserId, id: GroupId) -> Result<(
     let place = group::place(app.db(), id, me)?;
     app.hub.unsubscribe(session, place.room, Form::Group);
     Ok(())
+}
+
+fn check_room_for_one_more(app: &App, session: SessionId) -> Result<()> {
+    let most = app.limits().subscriptions_per_socket;
+    match app.hub.count_subscriptions(session) < most {
+        true => Ok(()),
+        false => Err(Error::new(Code::Limit, format!("channel: a socket listens to at most {most} rooms"))),
+    }
+}
+
+/// The last event somebody has seen of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Its number; 0 is before the first.
+    pub seq: i64,
+    /// Its id, which tells one history from another.
+    pub id: Option<String>,
+}
+
+/// What came of a request to listen.
+pub struct Subscribed {
+    /// The room.
+    pub room: RoomId,
+    /// The number of its newest event.
+    pub seq: i64,
+    /// That event's id, if there is one.
+    pub last: Option<EventId>,
+    /// How many events are told from the log; `None` when they cannot be told, so that all is to be loaded
+    /// anew. Of no meaning to who did not say what they have seen.
+    pub replay: Option<i64>,
+}
+
+/// Lets a socket hear a channel in a form: from now on, or from the last event it has seen. Doing so again
+/// begins anew.
+///
+/// # Errors
+/// Those of [`enter`]; `Limit` when the socket listens to too many rooms.
+pub fn subscribe(
+    app: &App,
+    session: SessionId,
+    who: &Who,
+    form: Form,
+    channel: &Channel,
+    since: Option<&Since>,
+    watches: bool,
+) -> Result<Subscribed> {
+    let db = app.db();
+    let room = enter(db, who, channel)?;
+    if !app.hub.is_subscribed(session, room, form) {
+        check_room_for_one_more(app, session)?;
+    }
+    let head = store::room::head(db, room)?;
+    let last = store::room::id_at(db, room, head)?;
+    let replay = match since {
+        Some(since) if knows(db, room, head, since)? => Some(head - since.seq),
+        _ => None,
+    };
+    let cursor = head - replay.unwrap_or(0);
+    app.hub.resume(session, room, form, &channel.to_string(), (cursor, head), watches);
+    Ok(Subscribed { room, seq: head, last, replay })
+}
+
+/// The number of a room's newest event.
+///
+/// # Errors
+/// Those of the storage.
+pub fn head(app: &App, room: RoomId) -> Result<i64> {
+    store::room::head(app.db(), room)
+}
+
+/// Whether everything after what somebody has seen can be told.
+fn knows(db: &Db, room: RoomId, head: i64, since: &Since) -> Result<bool> {
+    if since.seq == 0 {
+        return Ok(store::room::first(db, room)? == 1);
+    }
+    if since.seq > head {
+        return Ok(false);
+    }
+    let found = store::room::id_at(db, room, since.seq)?.map(|id| id.to_string());
+    Ok(found.is_some_and(|found| since.id.as_ref().is_some_and(|id| id.eq_ignore_ascii_case(&found))))
+}
+
+/// Lets a socket hear a channel no more, in one form.
+///
+/// # Errors
+/// Those of [`enter`].
+pub fn unsubscribe(app: &App, session: SessionId, who: &Who, form: Form, channel: &Channel) -> Result<()> {
+    app.hub.unsubscribe(session, enter(app.db(), who, channel)?, form);
+    Ok(())
+}
+
+/// Who is in a room, by name.
+///
+/// # Errors
+/// Those of the storage.
+pub fn members(app: &App, room: RoomId) -> Result<Vec<crate::domain::Author>> {
+    app.hub.present(room).into_iter().filter_map(|being| name_of(app.db(), &being).transpose()).collect()
+}
+
+/// What somebody is called; `None` for who is not there any more.
+pub(super) fn name_of(db: &Db, being: &Being) -> Result<Option<crate::domain::Author>> {
+    Ok(match being {
+        Being::Person(user) => store::user::person(db, *user)?.map(crate::domain::Author::Person),
+        Being::Guest(_, name) => Some(crate::domain::Author::Guest(name.to_string())),
+    })
+}
+
+/// A room one may hear, for a list.
+pub struct Listed {
+    /// Its name on the wire.
+    pub channel: String,
+    /// Its name for people.
+    pub name: String,
+    /// The number of its newest event.
+    pub seq: i64,
+    /// That event's id, if there is one.
+    pub last: Option<EventId>,
+}
+
+/// The rooms somebody may hear: those of their groups, and those by name that have a log.
+///
+/// # Errors
+/// Those of the storage.
+pub fn list(db: &Db, me: UserId) -> Result<Vec<Listed>> {
+    let groups = store::group::list(db, me)?.into_iter();
+    let groups = groups.map(|one| (one.group.room, Channel::Group(one.group.id).to_string(), one.group.name));
+    let named = store::room::named(db)?.into_iter().map(|(room, name)| (room, name.clone(), name));
+    let listed = |(room, channel, name)| {
+        let seq = store::room::head(db, room)?;
+        Ok(Listed { channel, name, seq, last: store::room::id_at(db, room, seq)? })
+    };
+    groups.chain(named).map(listed).collect()
 }
 
 /// How far catching up has come.
@@ -64,7 +223,7 @@ pub fn catch_up(app: &App, session: SessionId) -> Result<Progress> {
             return Ok(Progress::TooLate);
         }
         // The log may say already that the person left; what follows is not for them.
-        let leaving = |event: &Event| matches!(event.kind, Kind::MemberLeft(who) if Some(who) == person);
+        let leaving = |event: &Event| matches!(&event.kind, Kind::MemberLeft(who) if Some(who.id) == person);
         let (events, left) = match events.iter().position(leaving) {
             Some(position) => (&events[..=position], true),
             None => (&events[..], false),

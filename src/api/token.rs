@@ -1,6 +1,6 @@
 //! Logins: how a name becomes a session, and how it ends.
 
-use crate::api::{App, invite, user};
+use crate::api::{App, invite, signed, user};
 use crate::domain::user::uid_of;
 use crate::domain::{
     Code, Error, Group, InviteId, Limits, Result, Secret, Time, Token, TokenId, User, UserId,
@@ -25,6 +25,8 @@ pub struct Me {
 pub struct LoggedIn {
     /// The secret, told this once.
     pub secret: Secret,
+    /// The login's number.
+    pub token: TokenId,
     /// The person.
     pub user: User,
     /// The group joined with the invite code, if one came along.
@@ -56,6 +58,40 @@ impl Recent {
         }
         self.known.insert(hash, (token, Instant::now()));
     }
+}
+
+/// Whose login a text proves: the secret of a login, or a token that says whose it is and was signed here.
+///
+/// # Errors
+/// `Unauthorized` when it proves nobody's, or a login that has ended.
+pub fn recognise_text(app: &App, text: &str) -> Result<Me> {
+    if let Some(secret) = Secret::parse(text) {
+        return recognise(app, &secret);
+    }
+    let claims = signed::read(text, &app.token_key).filter(|claims| claims.expires_at > Time::now());
+    let claims = claims.ok_or_else(Error::unauthorized)?;
+    // The row decides, so that a logout counts here, too.
+    let token = find_good(app, claims.token)?.filter(|token| token.user == claims.user);
+    let token = token.ok_or_else(Error::unauthorized)?;
+    Ok(Me { user: token.user, token })
+}
+
+/// A token that says whose login it is, to be sent wherever a login's secret may be; good for as long as the
+/// login, and no longer than the login would be without further use.
+///
+/// # Errors
+/// `Internal` only.
+pub fn sign(app: &App, logged_in: &LoggedIn) -> Result<String> {
+    signed::write(
+        &signed::Claims {
+            user: logged_in.user.id,
+            uid: logged_in.user.uid.clone(),
+            token: logged_in.token,
+            issued_at: Time::now(),
+            expires_at: Time::now().plus_seconds(seconds(app.limits())),
+        },
+        &app.token_key,
+    )
 }
 
 /// Whose login a secret is, unless it has ended.
@@ -154,10 +190,10 @@ pub fn credentials(db: &Db, name: &str) -> Result<Option<(UserId, Option<String>
 pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, invite: Option<InviteId>) -> Result<LoggedIn> {
     let joined = invite.map(|invite| invite::accept(tx, limits, user, invite)).transpose()?;
     let secret = Secret::new();
-    store::token::insert(tx, user, &secret.hash(), seconds(limits))?;
+    let token = store::token::insert(tx, user, &secret.hash(), seconds(limits))?;
     let ended = store::token::trim(tx, user, limits.sessions_per_user)?;
     let user = store::user::find(tx, user)?.ok_or_else(Error::unauthorized)?;
-    Ok(LoggedIn { secret, user, joined: joined.map(|accepted| accepted.group), ended })
+    Ok(LoggedIn { secret, token, user, joined: joined.map(|accepted| accepted.group), ended })
 }
 
 /// Logs somebody in by the name alone, making the account if there is none: the way of a trusted

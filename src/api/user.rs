@@ -2,7 +2,7 @@
 
 use crate::api::{group, view};
 use crate::domain::text::{Lines, clean};
-use crate::domain::{Error, Limits, Result, Role, User, UserId, user};
+use crate::domain::{Error, Limits, Person, Result, Role, User, UserId, user};
 use crate::store::{self, Db, Tx, user::NewUser};
 
 /// The person, who must still be there.
@@ -11,6 +11,28 @@ use crate::store::{self, Db, Tx, user::NewUser};
 /// `Unauthorized` when the account has vanished.
 pub fn find(db: &Db, id: UserId) -> Result<User> {
     store::user::find(db, id)?.ok_or_else(Error::unauthorized)
+}
+
+/// What others call somebody.
+///
+/// # Errors
+/// `Unauthorized` when there is nobody of that number.
+pub fn person(db: &Db, id: UserId) -> Result<Person> {
+    store::user::person(db, id)?.ok_or_else(Error::unauthorized)
+}
+
+/// Whether a name is somebody's: by login, in the profile, or as others read it.
+///
+/// # Errors
+/// Those of the storage.
+pub fn is_name_of_somebody(db: &Db, name: &str, except: Option<UserId>) -> Result<bool> {
+    let (uid, lower) = (user::uid_of(name), name.trim().to_lowercase());
+    let taken = |person: &Person| {
+        let names = [&person.name, &person.login_name];
+        person.uid == uid || names.into_iter().any(|known| known.to_lowercase() == lower)
+    };
+    let everybody = store::user::everybody(db)?;
+    Ok(everybody.iter().any(|person| Some(person.id) != except && taken(person)))
 }
 
 /// How many people there are.
@@ -100,11 +122,22 @@ pub fn export(db: &Db, me: UserId) -> Result<String> {
     let locations = store::location::list(db, me)?;
     let reactions = store::reaction::list_of(db, me)?;
     let best = store::member::record(db, me)?;
-    view::export(&user, &groups, &entries, &reactions, &locations, best.as_ref())
+    let messages = store::message::list_of(db, me)?;
+    let notifications = store::notification::list(db, me, 0, u64::MAX >> 1)?;
+    view::export(&view::Export {
+        user: &user,
+        groups: &groups,
+        entries: &entries,
+        reactions: &reactions,
+        locations: &locations,
+        best: best.as_ref(),
+        messages: &messages,
+        notifications: &notifications,
+    })
 }
 
-/// Deletes an account. Memberships, invites and reactions go; entries stay, without text and
-/// place; a group without another admin passes to whoever has been there longest, and one without
+/// Deletes an account. Memberships, invites, reactions and notifications go; entries and messages stay,
+/// without text and place; a group without another admin passes to whoever has been there longest, and one without
 /// another member vanishes. Returns the path of the picture, whose file is to be removed.
 ///
 /// # Errors
@@ -117,7 +150,7 @@ pub fn erase(tx: &Tx<'_>, limits: &Limits, me: UserId) -> Result<Option<String>>
         if place.role == Role::Admin && store::member::count_admins(tx, id)? == 1 {
             if let Some(heir) = store::member::oldest_other(tx, id, me)? {
                 store::member::set_role(tx, id, heir, Role::Admin)?;
-                let kind = crate::domain::Kind::RoleChanged(heir, Role::Admin);
+                let kind = crate::domain::Kind::RoleChanged(store::room::person(tx, heir)?, Role::Admin);
                 store::room::append(tx, room, me, kind, limits.events_per_room)?;
             }
         }
@@ -125,6 +158,7 @@ pub fn erase(tx: &Tx<'_>, limits: &Limits, me: UserId) -> Result<Option<String>>
     }
     store::invite::delete_of(tx, me, None)?;
     store::reaction::delete_of(tx, me)?;
+    store::message::delete_all(tx, me)?;
     store::deuce::blank_all(tx, me)?;
     store::token::delete_all(tx, me)?;
     store::user::erase(tx, me)?;

@@ -42,6 +42,9 @@ Options (each also as an environment variable; a word here wins over it):
   --open                  trust the network: a name alone logs in and makes the
                           account. Anybody who can reach the port can be
                           anybody.                                 [DEUCED_OPEN=1]
+  --guests yes|no         whether whoever has no login may talk in rooms that
+                          belong to no group; default no, but yes with --open.
+                                                                   [DEUCED_GUESTS]
   --origin URL            pages of this origin may use the server, too; may be
                           repeated.                                [DEUCED_ORIGIN]
   --trusted-proxy ADDR    believe this proxy's X-Forwarded-For and
@@ -50,6 +53,9 @@ Options (each also as an environment variable; a word here wins over it):
   --limit NAME=VALUE      change a limit ('deuced limits' lists them); may be
                           repeated.                                [DEUCED_LIMIT]
   -h, --help              this text
+
+SOCKET_MAX_TOTAL_CONNECTIONS and SOCKET_MAX_CONNECTIONS_PER_USER set the limits
+registered_sockets and registered_sockets_per_user.
 
 Lists in the environment are separated by blanks. The data directory belongs to
 one server at a time: deuced.db is the diary, pictures/ the profile pictures,

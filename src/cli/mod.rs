@@ -31,6 +31,8 @@ struct Serve {
     data: Option<PathBuf>,
     web: Option<PathBuf>,
     open: bool,
+    /// `None` is as `open` is.
+    guests: Option<bool>,
     origins: Vec<String>,
     trusted_proxies: Vec<Network>,
     limits: Limits,
@@ -159,6 +161,7 @@ fn parse_serve(mut words: Parser, environment: Environment<'_>) -> Result<Comman
             Arg::Long("data") => settings.data = Some(text(&mut words)?.into()),
             Arg::Long("web") => settings.web = Some(parse_web(&text(&mut words)?)?),
             Arg::Long("open") => settings.open = true,
+            Arg::Long("guests") => settings.guests = Some(parse_flag(&text(&mut words)?)?),
             Arg::Long("origin") => origins.push(parse_origin(&text(&mut words)?)?),
             Arg::Long("trusted-proxy") => proxies.push(parse_proxy(&text(&mut words)?)?),
             Arg::Long("limit") => settings.limits.set(&text(&mut words)?)?,
@@ -185,11 +188,11 @@ fn serve_from_environment(settings: &mut Serve, environment: Environment<'_>) ->
     if let Some(value) = get("DEUCED_WEB") {
         settings.web = Some(parse_web(&value).map_err(|error| named("DEUCED_WEB", error))?);
     }
-    settings.open = match get("DEUCED_OPEN").as_deref() {
-        None | Some("0" | "no" | "false") => false,
-        Some("1" | "yes" | "true") => true,
-        Some(other) => return Err(format!("DEUCED_OPEN: '{other}' is neither yes nor no")),
+    let flag = |name: &str| {
+        get(name).map(|value| parse_flag(&value).map_err(|error| named(name, error))).transpose()
     };
+    settings.open = flag("DEUCED_OPEN")?.unwrap_or(false);
+    settings.guests = flag("DEUCED_GUESTS")?;
     for value in get("DEUCED_ORIGIN").unwrap_or_default().split_whitespace() {
         settings.origins.push(parse_origin(value).map_err(|error| named("DEUCED_ORIGIN", error))?);
     }
@@ -201,8 +204,27 @@ fn serve_from_environment(settings: &mut Serve, environment: Environment<'_>) ->
     Ok(())
 }
 
+fn parse_flag(text: &str) -> Result<bool, String> {
+    match text {
+        "0" | "no" | "false" => Ok(false),
+        "1" | "yes" | "true" => Ok(true),
+        other => Err(format!("'{other}' is neither yes nor no")),
+    }
+}
+
+/// Two limits that have names of their own in the environment of notification servers.
+const FOREIGN_LIMITS: [(&str, &str); 2] = [
+    ("SOCKET_MAX_TOTAL_CONNECTIONS", "registered_sockets"),
+    ("SOCKET_MAX_CONNECTIONS_PER_USER", "registered_sockets_per_user"),
+];
+
 fn limits_from(environment: Environment<'_>) -> Result<Limits, String> {
     let mut limits = Limits::default();
+    for (name, limit) in FOREIGN_LIMITS {
+        if let Some(value) = environment(name).filter(|value| !value.is_empty()) {
+            limits.set(&format!("{limit}={value}")).map_err(|error| format!("{name}: {error}"))?;
+        }
+    }
     for assignment in environment("DEUCED_LIMIT").unwrap_or_default().split_whitespace() {
         limits.set(assignment).map_err(|error| format!("DEUCED_LIMIT: {error}"))?;
     }
@@ -305,12 +327,15 @@ mod tests {
             ("DEUCED_ORIGIN", "https://a.example https://b.example"),
             ("DEUCED_TRUSTED_PROXY", "127.0.0.1"),
             ("DEUCED_LIMIT", "sockets=7 idle_seconds=9"),
+            ("DEUCED_GUESTS", "no"),
+            ("SOCKET_MAX_TOTAL_CONNECTIONS", "77"),
         ];
         let settings = serve("serve", &variables);
         assert_eq!(settings.listen, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!((settings.data, settings.open), (Some("/a".into()), true));
         assert_eq!(settings.origins, ["https://a.example", "https://b.example"]);
         assert_eq!((settings.limits.sockets, settings.limits.idle_seconds), (7, 9));
+        assert_eq!((settings.guests, settings.limits.registered_sockets), (Some(false), 77));
         let line = "serve --listen [::1]:2 --data=/b --origin http://c.example --limit sockets=8";
         let settings = serve(line, &variables);
         assert_eq!(settings.listen, Some("[::1]:2".parse().unwrap()));
@@ -345,6 +370,11 @@ mod tests {
         assert_eq!(
             parsed("serve", &[("DEUCED_OPEN", "maybe")]).unwrap_err(),
             "DEUCED_OPEN: 'maybe' is neither yes nor no"
+        );
+        assert_eq!(parsed("serve --guests x", &[]).unwrap_err(), "'x' is neither yes nor no");
+        assert_eq!(
+            parsed("serve", &[("SOCKET_MAX_CONNECTIONS_PER_USER", "many")]).unwrap_err(),
+            "SOCKET_MAX_CONNECTIONS_PER_USER: registered_sockets_per_user: a number from 1 to 100000 (sockets)"
         );
         assert_eq!(
             parsed("serve", &[("DEUCED_LIMIT", "x=1")]).unwrap_err(),

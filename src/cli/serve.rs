@@ -1,6 +1,6 @@
 //! `deuced serve`: puts the house together, runs it, and takes it down in order.
 
-use crate::api::{App, Settings, token};
+use crate::api::{App, Settings, presence, token};
 use crate::cli::{PORT, Serve, prepare_data_directory, print};
 use crate::domain::Limits;
 use crate::http::{Doors, Server, serve};
@@ -9,6 +9,7 @@ use crate::ws::{close, form};
 use smol::{LocalExecutor, future::FutureExt};
 use std::{
     env, fs,
+    future::poll_fn,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
@@ -28,8 +29,13 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     fit_connections_to_descriptors(&mut settings.limits)?;
     let data = prepare_data_directory(settings.data.clone())?;
     let sentence = |error: crate::domain::Error| error.to_string();
-    let behaviour = Settings { data: data.clone(), open: settings.open, limits: settings.limits.clone() };
-    let app = Rc::new(App::open(behaviour, form::render).map_err(sentence)?);
+    let behaviour = Settings {
+        data: data.clone(),
+        open: settings.open,
+        guests: settings.guests.unwrap_or(settings.open),
+        limits: settings.limits.clone(),
+    };
+    let app = Rc::new(App::open(behaviour, form::RENDER).map_err(sentence)?);
     let listener = listen(&settings)?;
     let address = listener.local_address().map_err(|error| format!("the port is not known: {error}"))?;
     let address_file = AddressFile::write(&data, address);
@@ -45,6 +51,7 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     });
     let accepting = executor.spawn(vital("accepting", serve::accept(server.clone(), listener)));
     executor.spawn(vital("the heartbeat", heartbeat(app.clone()))).detach();
+    executor.spawn(vital("presence", departures(app.clone()))).detach();
     let life = async {
         let signal = termination.wait().await;
         log::info!("stopping on {}", signal.unwrap_or("an error while waiting for signals"));
@@ -53,7 +60,7 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
         app.close();
         publisher.await;
     };
-    io::block_on(executor.run(life), || app.hub.flush());
+    io::block_on(executor.run(life), || app.end_turn());
     // The tasks hold the server and the server the database: in this order all of it goes.
     drop(executor);
     drop((server, app, address_file));
@@ -92,6 +99,15 @@ async fn heartbeat(app: Rc<App>) {
         if let Err(error) = review_logins(&app).await {
             log::warn!("the logins of open sockets could not be reviewed: {error}");
         }
+    }
+}
+
+/// Tells who is gone, when their grace is over.
+async fn departures(app: Rc<App>) {
+    loop {
+        let due = poll_fn(|context| app.hub.poll_departure(context)).await;
+        sleep_until(due).await;
+        presence::tell_departures(&app);
     }
 }
 
@@ -166,7 +182,11 @@ fn announce(settings: &Serve, app: &App, address: SocketAddr) -> Result<(), Stri
     log::info!("deuced {} serves {} on {address}", env!("CARGO_PKG_VERSION"), app.settings.data.display());
     if settings.open {
         log::warn!("--open: whoever can reach this port can log in as anybody, by name alone");
-    } else if crate::api::user::count(app.db()).map_err(|error| error.to_string())? == 0 {
+    }
+    if app.settings.guests {
+        log::warn!("guests: whoever can reach this port can talk in rooms that belong to no group");
+    }
+    if !settings.open && crate::api::user::count(app.db()).map_err(|error| error.to_string())? == 0 {
         log::warn!("there are no accounts yet: make one with 'deuced user add NAME --admin'");
     }
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };

@@ -27,6 +27,8 @@ pub enum Code {
         /// Seconds after which the same request will be accepted.
         retry_after_seconds: u32,
     },
+    /// There are as many of these as there may be.
+    Limit,
     /// The server cannot do this right now, though the request is fine.
     Unavailable,
     /// The disk is full; nothing was stored.

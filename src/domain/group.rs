@@ -34,11 +34,6 @@ pub struct GroupSummary {
     pub last_activity: Option<Time>,
 }
 
-/// The name of a group's room.
-pub fn room_name(group: GroupId) -> String {
-    format!("group:{group}")
-}
-
 /// Where a person stands in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

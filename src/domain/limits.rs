@@ -83,6 +83,8 @@ limits! {
     groups_per_minute = 10, 1..=1_000_000_000, "groups/min", "groups and invites made by one person; 429";
     joins_per_minute = 30, 1..=1_000_000_000, "tries/min", "tries to join by invite, by one person; 429";
     reactions_per_minute = 120, 1..=1_000_000_000, "reactions/min", "reactions given or taken back by one person; 429";
+    messages_per_minute = 600, 1..=1_000_000_000, "messages/min", "chat messages said, changed or deleted by one person over HTTP; 429";
+    notifications_per_minute = 120, 1..=1_000_000_000, "notices/min", "notifications sent by one person; 429";
     pictures_per_minute = 10, 1..=1_000_000_000, "pictures/min", "pictures uploaded by one person; 429";
 
     // What people write.
@@ -93,6 +95,8 @@ limits! {
     thoughts_characters = 1000, 0..=100_000, "characters", "an entry's thoughts; 400";
     location_characters = 100, 1..=1000, "characters", "a place's name; 400";
     emoji_characters = 10, 1..=100, "code points", "a reaction; 400";
+    message_bytes = 1_048_576, 1024..=16_777_216, "bytes", "a chat page's message, where the contract knows no length; passed over";
+    notification_bytes = 4096, 64..=65_536, "bytes", "the data of a notification; 400";
     picture_bytes = 5_242_880, 1024..=67_108_864, "bytes", "an uploaded picture; 413";
     picture_pixels = 25_000_000, 10_000..=200_000_000, "pixels", "an uploaded picture, read from its header before decoding; 400";
 
@@ -107,6 +111,9 @@ limits! {
     sessions_per_user = 100, 1..=10_000, "logins", "logins of one person; the oldest ends";
     idempotency_keys_per_user = 10_000, 100..=1_000_000, "keys", "remembered keys of one person; the oldest is forgotten";
     events_per_room = 100_000, 100..=100_000_000, "events", "events kept for catching up; older ones are trimmed";
+    notifications_per_user = 1000, 10..=1_000_000, "events", "notifications and read marks kept of one person; older ones are trimmed";
+    rooms = 1000, 1..=1_000_000, "rooms", "rooms by name with something in their log; 403, error LIMIT";
+    page_messages = 100, 1..=1000, "messages", "messages, or notifications, of one page";
     page_entries = 100, 1..=1000, "entries", "entries of one page where paging was asked for";
 
     // How long.
@@ -117,8 +124,15 @@ limits! {
     // Sockets.
     sockets = 512, 1..=100_000, "sockets", "open sockets; 503";
     anonymous_sockets = 128, 0..=100_000, "sockets", "open sockets without a login; 503";
+    sockets_per_user = 128, 1..=100_000, "sockets", "open sockets of one person; 503, or close 1013 after auth";
+    registered_sockets = 10_000, 1..=1_000_000, "sockets", "sockets that sent register (SOCKET_MAX_TOTAL_CONNECTIONS); error and close 1000";
+    registered_sockets_per_user = 5, 1..=100_000, "sockets", "sockets registered for one person (SOCKET_MAX_CONNECTIONS_PER_USER); error and close 1000";
+    subscriptions_per_socket = 256, 1..=100_000, "rooms", "rooms one socket listens to; error LIMIT, or silence";
     frame_bytes = 1_048_576, 1024..=16_777_216, "bytes", "one message from a client; close 1009";
     anonymous_frame_bytes = 65_536, 1024..=16_777_216, "bytes", "one message from a client without a login; close 1009";
+    commands_per_second = 20, 1..=1_000_000_000, "frames/s", "texts of one socket on average, join_group and leave_group aside; more are dropped, and after 5 s close 1008";
+    commands_burst = 40, 1..=1_000_000_000, "frames", "texts of one socket at once";
+    commands_waiting = 64, 1..=100_000, "commands", "messages of one socket on their way to the disk; more are not read for a moment";
     frames_per_second = 100, 1..=1_000_000_000, "frames/s", "frames of one socket on average; more are not read for a moment";
     frames_burst = 1000, 1..=1_000_000_000, "frames", "frames of one socket at once";
     outbox_bytes = 1_048_576, 16_384..=67_108_864, "bytes", "answers waiting for one socket; close 1013";

@@ -14,6 +14,8 @@ pub struct Token {
     pub renewed_at: Time,
     /// When it ends unless it is used before.
     pub expires_at: Time,
+    /// Whether it may be used to notify others.
+    pub may_notify: bool,
 }
 
 /// The secret of a login, 256 bits from the operating system. It is told once; the database has
@@ -75,6 +77,24 @@ pub fn base64url(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of a text in base 64 with the URL alphabet and without padding; `None` for any other text.
+pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    for chunk in text.as_bytes().chunks(4) {
+        let mut word = 0u32;
+        for byte in chunk {
+            let digit = ALPHABET.iter().position(|known| known == byte)?;
+            word = word << 6 | digit as u32;
+        }
+        let word = (word << (6 * (4 - chunk.len()))).to_be_bytes();
+        match chunk.len() {
+            1 => return None,
+            length => bytes.extend_from_slice(&word[1..length]),
+        }
+    }
+    Some(bytes)
+}
+
 /// Base 64 with the plain alphabet and padding (RFC 4648 section 4).
 pub fn base64(bytes: &[u8]) -> String {
     let mut text = base64url(bytes).replace('-', "+").replace('_', "/");
@@ -90,7 +110,9 @@ mod tests {
     fn the_alphabet_of_the_rfc() {
         for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
             assert_eq!(base64url(bytes.as_bytes()), text);
+            assert_eq!(from_base64url(text).unwrap(), bytes.as_bytes());
         }
+        assert!(["Z", "Zg==", "Zm9v YmFy", "ü"].into_iter().all(|text| from_base64url(text).is_none()));
         assert_eq!(base64url(&[0xfb, 0xff, 0xfe]), "-__-");
         assert_eq!(base64(&[0xfb, 0xff, 0xfe, 0x66]), "+//+Zg==");
     }

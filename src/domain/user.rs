@@ -30,15 +30,43 @@ pub struct User {
     pub updated_at: Time,
 }
 
+/// What others call somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The number rows refer to.
+    pub id: UserId,
+    /// The id on the wire.
+    pub uid: String,
+    /// The name others read.
+    pub name: String,
+    /// The name as typed at the first login.
+    pub login_name: String,
+}
+
+/// The name others read: username, else first and last name, else `Someone`.
+pub fn display_name(username: Option<&str>, first: Option<&str>, last: Option<&str>) -> String {
+    match (username, first, last) {
+        (Some(username), _, _) => username.to_owned(),
+        (None, Some(first), Some(last)) => format!("{first} {last}"),
+        (None, Some(first), None) => first.to_owned(),
+        (None, None, _) => "Someone".to_owned(),
+    }
+}
+
 impl User {
-    /// The name others read: username, else first and last name, else `Someone`.
-    pub fn display_name(&self) -> String {
-        match (&self.username, &self.first_name, &self.last_name) {
-            (Some(username), _, _) => username.clone(),
-            (None, Some(first), Some(last)) => format!("{first} {last}"),
-            (None, Some(first), None) => first.clone(),
-            (None, None, _) => "Someone".to_owned(),
+    /// What others call this person.
+    pub fn person(&self) -> Person {
+        Person {
+            id: self.id,
+            uid: self.uid.clone(),
+            name: self.display_name(),
+            login_name: self.first_name.clone().unwrap_or_default(),
         }
+    }
+
+    /// As the free function of this name.
+    pub fn display_name(&self) -> String {
+        display_name(self.username.as_deref(), self.first_name.as_deref(), self.last_name.as_deref())
     }
 }
 

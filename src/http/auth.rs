@@ -5,7 +5,8 @@ use crate::domain::{Limits, Secret};
 use crate::http::Server;
 use crate::http::address::{Peer, is_home_host, is_own_origin};
 use crate::http::error::{Failure, Result};
-use crate::http::message::{Headers, Method, Query};
+use crate::http::guard::Head;
+use crate::http::message::{Headers, Method};
 
 /// The name of our cookie.
 const COOKIE: &str = "deuced";
@@ -15,6 +16,8 @@ const COOKIE: &str = "deuced";
 pub enum Source {
     /// The `Authorization` header: sent on purpose, free of cross-site worries.
     Bearer,
+    /// A subprotocol offered, for sockets only.
+    Subprotocol,
     /// The `token` of the query, for sockets only.
     Query,
     /// The cookie, which browsers send whoever's page asks.
@@ -28,8 +31,8 @@ pub struct Caller {
     pub me: Me,
     /// How they proved it.
     pub source: Source,
-    /// The secret, to be handed back when the cookie is renewed.
-    pub secret: Secret,
+    /// The secret, if it was one, to be handed back when the cookie is renewed.
+    pub secret: Option<Secret>,
 }
 
 /// The credential of a request, if it has one: `Authorization` before the cookie.
@@ -65,26 +68,33 @@ pub fn caller(server: &Server, headers: &Headers) -> Result<Option<Caller>> {
     recognise(server, source, text).map(Some)
 }
 
-/// Who opens a socket. Browsers cannot set headers there, so the query may hold the token.
+/// Who opens a socket. Browsers cannot set headers there, so a subprotocol or the query may hold the token.
 ///
 /// # Errors
 /// As [`caller`].
-pub fn socket_caller(server: &Server, headers: &Headers, query: &Query) -> Result<Option<Caller>> {
-    let found = match (presented(headers), query.get("token")) {
-        (Some((Source::Bearer, text)), _) => Some((Source::Bearer, text)),
-        (_, Some(text)) => Some((Source::Query, text)),
-        (cookie, None) => cookie,
+pub fn socket_caller(server: &Server, head: &Head, offers: &[&str]) -> Result<Option<Caller>> {
+    let found = match (presented(&head.headers), token_of(offers), head.query.all("token").next()) {
+        (Some((Source::Bearer, text)), ..) => Some((Source::Bearer, text)),
+        (_, Some(text), _) => Some((Source::Subprotocol, text)),
+        (_, _, Some(text)) => Some((Source::Query, text)),
+        (cookie, ..) => cookie,
     };
     let Some((source, text)) = found else { return Ok(None) };
     recognise(server, source, text).map(Some)
 }
 
+/// The token among the subprotocols offered: behind `jwt.`, or bare, which is known by its form.
+fn token_of<'a>(offers: &[&'a str]) -> Option<&'a str> {
+    let looks_like_one = |offer: &str| Secret::parse(offer).is_some() || offer.split('.').count() == 3;
+    offers.iter().find_map(|offer| match offer.strip_prefix("jwt.") {
+        Some(token) => Some(token),
+        None => looks_like_one(offer).then_some(*offer),
+    })
+}
+
 fn recognise(server: &Server, source: Source, text: &str) -> Result<Caller> {
-    let recognised = match Secret::parse(text) {
-        Some(secret) => token::recognise(&server.app, &secret).map(|me| Caller { me, source, secret }),
-        None => Err(crate::domain::Error::unauthorized()),
-    };
-    recognised.map_err(|error| {
+    let recognised = token::recognise_text(&server.app, text);
+    recognised.map(|me| Caller { me, source, secret: Secret::parse(text) }).map_err(|error| {
         let unauthorized = error.code == crate::domain::Code::Unauthorized;
         if unauthorized {
             server.app.failed_logins.set(server.app.failed_logins.get() + 1);
@@ -119,6 +129,14 @@ pub fn may_use(server: &Server, origin: &str, host: &str) -> bool {
     let named = is_own_origin(origin, "", &server.doors.origins);
     let at_home = !server.app.settings.open || is_home_host(host);
     named || (at_home && is_own_origin(origin, host, &server.doors.origins))
+}
+
+/// Whether the page behind a request is our own, or there is none.
+pub fn is_own_page(headers: &Headers, host: &str) -> bool {
+    match headers.bytes("origin") {
+        Some(origin) => std::str::from_utf8(origin).is_ok_and(|origin| is_own_origin(origin, host, &[])),
+        None => true,
+    }
 }
 
 /// The cookie that carries a login.

@@ -34,6 +34,30 @@ pub enum Value {
     Object(Vec<(String, Value)>),
 }
 
+impl Value {
+    /// The JSON text of the value.
+    pub fn to_json(&self) -> String {
+        match self {
+            Value::Null => "null".to_owned(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Number(Number::Integer(number)) => number.to_string(),
+            Value::Number(Number::Float(number)) => serde_json::Value::from(*number).to_string(),
+            Value::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+            Value::List(values) => {
+                let values: Vec<String> = values.iter().map(Value::to_json).collect();
+                format!("[{}]", values.join(","))
+            }
+            Value::Object(pairs) => {
+                let pair = |(name, value): &(String, Value)| {
+                    format!("{}:{}", serde_json::Value::from(name.as_str()), value.to_json())
+                };
+                let pairs: Vec<String> = pairs.iter().map(pair).collect();
+                format!("{{{}}}", pairs.join(","))
+            }
+        }
+    }
+}
+
 /// A number, exact while it is an integer of 64 bits; larger ones become floating like `1.0`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {

@@ -65,7 +65,7 @@ impl From<Error> for Failure {
         let status = match error.code {
             Code::Invalid => 400,
             Code::Unauthorized => 401,
-            Code::Forbidden => 403,
+            Code::Forbidden | Code::Limit => 403,
             Code::NotFound => 404,
             Code::KeyReused => 422,
             Code::TooMany { .. } => 429,

@@ -24,6 +24,8 @@ const MOST_BYTES: u64 = 64 << 20;
 const BUILT_IN: &[(&str, &str, &[u8])] = &[
     ("/", "text/html; charset=utf-8", include_bytes!("../../web/index.html")),
     ("/app.js", "text/javascript; charset=utf-8", include_bytes!("../../web/app.js")),
+    ("/deuced.js", "text/javascript; charset=utf-8", include_bytes!("../../web/deuced.js")),
+    ("/deuced.d.ts", "text/plain; charset=utf-8", include_bytes!("../../web/deuced.d.ts")),
     ("/style.css", "text/css; charset=utf-8", include_bytes!("../../web/style.css")),
     ("/icon.svg", "image/svg+xml", include_bytes!("../../web/icon.svg")),
 ];

@@ -76,8 +76,34 @@ pub enum Verb {
     ListLocations,
     /// Adds a place.
     AddLocation,
+    /// The rooms the caller may hear.
+    ListRooms,
+    /// What was said in a room.
+    ListMessages,
+    /// Says something in a room.
+    Say,
+    /// Changes what the caller said.
+    EditMessage,
+    /// Deletes what the caller said.
+    DeleteMessage,
+    /// The caller's notifications.
+    ListNotifications,
+    /// How many of them were not read.
+    CountNotifications,
+    /// Marks one as read.
+    ReadNotification,
+    /// Marks all as read.
+    ReadAllNotifications,
+    /// Notifies somebody.
+    Notify,
+    /// What the caller is notified of in a group.
+    ShowChoice,
+    /// Chooses what the caller is notified of in a group.
+    Choose,
     /// An uploaded picture.
     ShowPicture,
+    /// What the server counts, for monitoring.
+    Metrics,
     /// Whether the server is well.
     Health,
 }
@@ -132,6 +158,20 @@ pub const ROUTES: &[Route] = &[
     session(Method::Post, &["api", "locations"], Verb::AddLocation),
     session(Method::Get, &["api", "user", "export"], Verb::Export),
     session(Method::Delete, &["api", "user", "account"], Verb::Erase),
+    session(Method::Get, &["api", "rooms"], Verb::ListRooms),
+    session(Method::Get, &["api", "rooms", ":", "messages"], Verb::ListMessages),
+    session(Method::Post, &["api", "rooms", ":", "messages"], Verb::Say),
+    session(Method::Patch, &["api", "rooms", ":", "messages", ":"], Verb::EditMessage),
+    session(Method::Delete, &["api", "rooms", ":", "messages", ":"], Verb::DeleteMessage),
+    session(Method::Get, &["api", "notifications"], Verb::ListNotifications),
+    session(Method::Post, &["api", "notifications"], Verb::Notify),
+    session(Method::Get, &["api", "notifications", "unread-count"], Verb::CountNotifications),
+    session(Method::Post, &["api", "notifications", "read-all"], Verb::ReadAllNotifications),
+    session(Method::Post, &["api", "notifications", ":", "read"], Verb::ReadNotification),
+    session(Method::Get, &["api", "groups", ":", "notifications"], Verb::ShowChoice),
+    session(Method::Put, &["api", "groups", ":", "notifications"], Verb::Choose),
+    session(Method::Patch, &["api", "groups", ":", "notifications"], Verb::Choose),
+    public(Method::Get, &["metrics"], Verb::Metrics),
     public(Method::Get, &["api", "login"], Verb::LoginPage),
     public(Method::Post, &["api", "login"], Verb::Login),
     public(Method::Get, &["api", "logout"], Verb::LogoutPage),
@@ -269,10 +309,12 @@ async fn renew(server: &Rc<Server>, caller: &Caller, peer: &Peer, response: Resp
     let renewed = server.app.write(move |tx| token::renew(tx, &limits, &token)).await;
     token::changed(&server.app);
     let told = response.headers.iter().any(|(name, _)| *name == "set-cookie");
-    if renewed.is_ok() && caller.source == Source::Cookie && !told {
-        return Ok(response.with("set-cookie", auth::set_cookie(&caller.secret, server.app.limits(), peer)));
-    }
-    Ok(response)
+    let secret =
+        caller.secret.as_ref().filter(|_| renewed.is_ok() && caller.source == Source::Cookie && !told);
+    Ok(match secret {
+        Some(secret) => response.with("set-cookie", auth::set_cookie(secret, server.app.limits(), peer)),
+        None => response,
+    })
 }
 
 /// A path that is no route: the API says so, everything else is the page.

@@ -88,7 +88,7 @@ enum After {
     /// That was the last.
     Close,
     /// The connection has become a socket.
-    Upgrade(upgrade::Accepted),
+    Upgrade(Box<upgrade::Accepted>),
 }
 
 struct Connection {
@@ -116,7 +116,7 @@ async fn connection(server: Rc<Server>, stream: Stream, address: IpAddr, place: 
             Ok(After::Next) if connection.guard.has_partial() => smol::future::yield_now().await,
             Ok(After::Next) => {}
             Ok(After::Close) => return connection.part().await,
-            Ok(After::Upgrade(accepted)) => return connection.become_socket(accepted, place),
+            Ok(After::Upgrade(accepted)) => return connection.become_socket(*accepted, place),
             Err(End::Quiet) => return,
             Err(End::Refused(refusal)) => return connection.refuse(refusal.into()).await,
         }
@@ -130,9 +130,9 @@ impl Connection {
 
     async fn serve_one(&mut self) -> Result<After, End> {
         let head = self.read_head().await?;
-        if head.path == upgrade::PATH {
+        if let Some(path) = upgrade::Path::of(&head) {
             self.guard.body(0)?;
-            return self.judge_upgrade(&head).await;
+            return self.judge_upgrade(&path, &head).await;
         }
         let target = Target::of(&head.path);
         if head.upgrade_websocket && !target.is_routed() {
@@ -270,9 +270,9 @@ impl Connection {
         Ok(())
     }
 
-    async fn judge_upgrade(&mut self, head: &Head) -> Result<After, End> {
-        match upgrade::judge(&self.server, head) {
-            Ok(accepted) if !self.server.stopping.get() => Ok(After::Upgrade(accepted)),
+    async fn judge_upgrade(&mut self, path: &upgrade::Path, head: &Head) -> Result<After, End> {
+        match upgrade::judge(&self.server, path, head) {
+            Ok(accepted) if !self.server.stopping.get() => Ok(After::Upgrade(Box::new(accepted))),
             Ok(_) => self.send(Response::empty(503), false, false).await.map(|()| After::Close),
             Err(refusal) => self.send(refusal, false, false).await.map(|()| After::Close),
         }
@@ -285,8 +285,17 @@ impl Connection {
         let Connection { server, stream, guard, .. } = self;
         stream.bound_send_buffer(server.app.limits().send_buffer_bytes);
         let place = (place, accepted.place);
-        let opening =
-            Opening { stream, answer, read_ahead: guard.into_leftover(), owner: accepted.owner, place };
+        let opening = Opening {
+            stream,
+            answer,
+            read_ahead: guard.into_leftover(),
+            owner: accepted.owner,
+            endpoint: accepted.endpoint,
+            greeting: accepted.greeting,
+            guest: accepted.guest,
+            place,
+            anonymous_place: accepted.anonymous_place,
+        };
         server.spawn(ws::session::run(server.app.clone(), opening));
     }
 

@@ -1,18 +1,19 @@
 //! From a request to a live socket: the opening handshake, with its refusals in the contract's order
 //! (path, method and headers, Origin, credentials, capacity).
 
+use crate::api::room::{self, Who};
+use crate::api::{App, user};
 use crate::domain::token::base64;
+use crate::domain::{self, Author, Channel, Error, UserId};
 use crate::http::Server;
 use crate::http::auth::{self, Source};
 use crate::http::guard::Head;
 use crate::http::message::{Method, Response};
 use crate::http::share::Counted;
 use crate::hub::Owner;
+use crate::ws::{Endpoint, Greeting, Page};
 use sha1::{Digest, Sha1};
 use std::rc::Rc;
-
-/// The path of the diary's sockets.
-pub const PATH: &str = "/ws";
 
 /// A handshake that is accepted.
 pub struct Accepted {
@@ -20,21 +21,67 @@ pub struct Accepted {
     pub answer: Response,
     /// Whose socket it will be; nobody's without credentials.
     pub owner: Option<Owner>,
+    /// What kind of clients come to its path.
+    pub endpoint: Endpoint,
+    /// What it is told first.
+    pub greeting: Greeting,
+    /// Whether it may talk without a login.
+    pub guest: bool,
     /// Its place among all sockets.
-    pub place: SocketPlace,
+    pub place: Counted,
+    /// Its place among those without a login, if it has none.
+    pub anonymous_place: Option<Counted>,
 }
 
-/// A socket's place among all, and among those without a login, taken before the handshake is
-/// answered and given back at the socket's end.
-pub type SocketPlace = (Counted, Option<Counted>);
+/// A path that sockets are opened at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// `/ws`
+    Ws,
+    /// `/realtime`
+    Realtime,
+    /// `/`, which without an upgrade is the page.
+    Root,
+    /// `/chat/room/:name`
+    Room(String),
+    /// `/chat/:name`
+    Echo,
+}
 
-fn place_for(server: &Rc<Server>, anonymous: bool) -> Option<SocketPlace> {
+impl Path {
+    /// The socket path of a request, if it is one.
+    pub fn of(head: &Head) -> Option<Path> {
+        let path = head.path.as_str();
+        match path {
+            "/ws" => return Some(Path::Ws),
+            "/realtime" => return Some(Path::Realtime),
+            "/" => return head.upgrade_websocket.then_some(Path::Root),
+            _ => {}
+        }
+        let rest = path.strip_prefix("/chat/")?;
+        let segments: Vec<&str> = rest.strip_suffix('/').unwrap_or(rest).split('/').collect();
+        match segments[..] {
+            ["room", name] if !name.is_empty() => Some(Path::Room(name.to_owned())),
+            // `/chat/room/` names no room.
+            ["room"] if rest.ends_with('/') => None,
+            [name] if !name.is_empty() => Some(Path::Echo),
+            _ => None,
+        }
+    }
+}
+
+/// Takes a socket's place among all, and among those without a login, before the handshake is answered.
+fn places_for(server: &Rc<Server>, caller: Option<UserId>) -> Option<(Counted, Option<Counted>)> {
     let limits = server.app.limits();
     let full = server.sockets.get() >= limits.sockets
-        || (anonymous && server.anonymous_sockets.get() >= limits.anonymous_sockets);
+        || match caller {
+            None => server.anonymous_sockets.get() >= limits.anonymous_sockets,
+            Some(user) => server.app.hub.count_sockets(user) >= limits.sockets_per_user,
+        };
     let count = |counter| Counted::begin(server, counter);
     (!full).then(|| {
-        (count(|server| &server.sockets), anonymous.then(|| count(|server| &server.anonymous_sockets)))
+        let anonymous = caller.is_none().then(|| count(|server| &server.anonymous_sockets));
+        (count(|server| &server.sockets), anonymous)
     })
 }
 
@@ -42,49 +89,128 @@ fn place_for(server: &Rc<Server>, anonymous: bool) -> Option<SocketPlace> {
 ///
 /// # Errors
 /// The refusal: empty, and the last answer of its connection.
-pub fn judge(server: &Rc<Server>, head: &Head) -> Result<Accepted, Response> {
-    if head.method != Method::Get || !head.upgrade_websocket {
-        return Err(refusal(426).with("upgrade", "websocket").with("sec-websocket-version", "13"));
-    }
-    if head.headers.get("sec-websocket-version").map(str::trim) != Some("13") {
-        return Err(refusal(426).with("upgrade", "websocket").with("sec-websocket-version", "13"));
-    }
-    let key = head
-        .headers
-        .get("sec-websocket-key")
-        .map(str::trim)
-        .filter(|key| is_key(key))
-        .ok_or_else(|| refusal(400))?;
+pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, Response> {
+    let key = judge_headers(head)?;
     if let Some(origin) = head.headers.bytes("origin") {
         let own = std::str::from_utf8(origin).is_ok_and(|origin| auth::may_use(server, origin, &head.host));
         if !own {
             return Err(refusal(403));
         }
     }
-    let caller = auth::socket_caller(server, &head.headers, &head.query).map_err(|failure| match failure
-        .clear_cookie
-    {
-        true => refusal(401).with("set-cookie", auth::clear_cookie()),
-        false => refusal(401),
-    })?;
-    let place = place_for(server, caller.is_none()).ok_or_else(|| refusal(503).with("retry-after", "5"))?;
+    let offers: Vec<&str> = head
+        .headers
+        .get_all("sec-websocket-protocol")
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let caller =
+        auth::socket_caller(server, head, &offers).map_err(|failure| match failure.clear_cookie {
+            true => refusal(401).with("set-cookie", auth::clear_cookie()),
+            false => refusal(401),
+        })?;
+    let user = caller.as_ref().map(|caller| caller.me.user);
+    let guest = server.app.settings.guests && auth::is_own_page(&head.headers, &head.host);
+    let endpoint = endpoint(server, path, head, user, guest).map_err(|_| refusal(401))?;
+    let full = || refusal(503).with("retry-after", "5");
+    let (place, anonymous_place) = places_for(server, user).ok_or_else(full)?;
+    let mut answer = Response::empty(101)
+        .with("upgrade", "websocket")
+        .with("connection", "Upgrade")
+        .with("sec-websocket-accept", accept_key(key));
+    let native = offers.contains(&NATIVE) && endpoint == Endpoint::Any;
+    // A browser that offered something gives up unless one of its offers comes back.
+    let chosen = if native { Some(&NATIVE) } else { offers.first() };
+    if let Some(chosen) = chosen.filter(|offer| is_token(offer)) {
+        answer = answer.with("sec-websocket-protocol", *chosen);
+    }
+    let source = caller.as_ref().map(|caller| caller.source);
+    let greeting = match (&endpoint, source) {
+        _ if native => Greeting::Native,
+        (Endpoint::Flat, _) | (Endpoint::Any, Some(Source::Subprotocol)) => Greeting::Flat,
+        (Endpoint::Any, None) => Greeting::FirstWord,
+        _ => Greeting::None,
+    };
     let owner = caller.map(|caller| Owner {
         user: caller.me.user,
         token: caller.me.token.id,
         // The diary's page asks for nothing and expects all its groups; whoever names a
         // subprotocol is another kind of client and will ask.
-        follows: caller.source == Source::Cookie && head.headers.get("sec-websocket-protocol").is_none(),
+        follows: *path == Path::Ws && caller.source == Source::Cookie && offers.is_empty(),
     });
-    let mut answer = Response::empty(101)
-        .with("upgrade", "websocket")
-        .with("connection", "Upgrade")
-        .with("sec-websocket-accept", accept_key(key));
-    // A browser that offered something gives up unless one of its offers comes back.
-    let offers = head.headers.get_all("sec-websocket-protocol").flat_map(|value| value.split(','));
-    if let Some(first) = offers.map(str::trim).next().filter(|offer| is_token(offer)) {
-        answer = answer.with("sec-websocket-protocol", first);
+    Ok(Accepted { answer, owner, endpoint, greeting, guest, place, anonymous_place })
+}
+
+/// The native protocol's name (`docs/native.md`).
+const NATIVE: &str = "deuced.v1";
+
+/// Judges what has nothing to do with who asks; the key.
+fn judge_headers(head: &Head) -> Result<&str, Response> {
+    let wrong_version = || refusal(426).with("upgrade", "websocket").with("sec-websocket-version", "13");
+    if head.method != Method::Get || !head.upgrade_websocket {
+        return Err(wrong_version());
     }
-    Ok(Accepted { answer, owner, place })
+    if head.headers.get("sec-websocket-version").map(str::trim) != Some("13") {
+        return Err(wrong_version());
+    }
+    let key = head.headers.get("sec-websocket-key").map(str::trim);
+    key.filter(|key| is_key(key)).ok_or_else(|| refusal(400))
+}
+
+/// What is spoken at a path, if this caller may be there.
+fn endpoint(
+    server: &Server,
+    path: &Path,
+    head: &Head,
+    caller: Option<UserId>,
+    guest: bool,
+) -> domain::Result<Endpoint> {
+    match path {
+        Path::Ws => Ok(Endpoint::Any),
+        Path::Root => Ok(Endpoint::Flat),
+        Path::Realtime => caller.map(|_| Endpoint::Flat).ok_or_else(Error::unauthorized),
+        Path::Echo => caller.map(|_| Endpoint::Echo).ok_or_else(Error::unauthorized),
+        Path::Room(name) => {
+            let username = head.query.get("username").map(str::trim).filter(|name| !name.is_empty());
+            page(&server.app, name, username, caller, guest).map(|page| Endpoint::Page(Box::new(page)))
+        }
+    }
+}
+
+/// A chat page's room and name. Nobody goes by the name of somebody else who has an account.
+fn page(
+    app: &App,
+    name: &str,
+    username: Option<&str>,
+    caller: Option<UserId>,
+    guest: bool,
+) -> domain::Result<Page> {
+    const MOST_CHARACTERS: usize = 50;
+    let channel = Channel::parse(name)?;
+    let who = match caller {
+        Some(user) => Who::Person(user),
+        None if guest => Who::Guest,
+        None => Who::Nobody,
+    };
+    let room = match channel {
+        Channel::Me => return Err(Error::unauthorized()),
+        _ => room::enter(app.db(), &who, &channel)?,
+    };
+    let given: Option<String> =
+        username.map(|name| name.chars().filter(|c| !c.is_control()).take(MOST_CHARACTERS).collect());
+    let taken = match &given {
+        Some(name) => user::is_name_of_somebody(app.db(), name, caller)?,
+        None => false,
+    };
+    let (author, nickname) = match caller {
+        Some(me) => {
+            let person = user::person(app.db(), me)?;
+            let nickname = given.filter(|name| !taken && *name != person.name);
+            (Author::Person(person), nickname)
+        }
+        None if taken => return Err(Error::unauthorized()),
+        None => (Author::Guest(given.unwrap_or_else(|| "Anonymous".to_owned())), None),
+    };
+    Ok(Page { channel, room, author, nickname })
 }
 
 /// The answer to a request for a socket where there are none.

@@ -17,6 +17,7 @@ const PING: &[u8] = &[0x89, 0x00];
 
 pub(super) fn beat(state: &mut State, now: Instant, patience: Duration) -> Beat {
     let mut beat = Beat::default();
+    state.pinged = Some(now);
     // Those that are ending have been told all they will be.
     for (_, session) in state.sessions.iter_mut().filter(|(_, session)| session.ending.is_none()) {
         let stuck = session.stuck_since.is_some_and(|since| now.saturating_duration_since(since) >= patience);

@@ -11,39 +11,65 @@
 //! rendered by the function it was made with. It has never met the store.
 
 mod beat;
+mod census;
 mod outbox;
+mod presence;
+mod session;
 #[cfg(test)]
 mod simulation;
+mod tally;
 
-use crate::domain::{Event, RoomId, TokenId, UserId};
-use outbox::Outbox;
+use crate::domain::{Event, RoomId, TokenId, UserId, Whisper};
+use session::Session;
 use slab::Slab;
 use std::{
     cell::RefCell,
     collections::HashMap,
     io,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 pub use beat::Beat;
+pub use census::Registration;
+pub use presence::{Audience, Being, Presence};
+pub use tally::{Counters, Gauges, Traffic};
 
 /// A wire grammar that subscriptions are told in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// The diary's own clients: `deuce_logged`.
     Group = 0,
+    /// Notification clients: `notification_received`.
+    User = 1,
+    /// The envelope `{type, payload}`, and the native protocol.
+    Payload = 2,
+    /// Chat pages whose room is in the URL.
+    Path = 3,
+    /// Flat frames with a `topic`.
+    Flat = 4,
 }
 
-const FORMS: usize = 1;
+impl Form {
+    const ALL: [Form; FORMS] = [Form::Group, Form::User, Form::Payload, Form::Path, Form::Flat];
+}
+
+const FORMS: usize = 5;
 
 /// What a socket that catches up is sent at a time, about.
 const REPLAY_BYTES: usize = 32 << 10;
 
-/// Appends the frame of an event in a form, complete with its header, or nothing when the form has
-/// no word for it.
-pub type Render = fn(Form, &Event, &mut Vec<u8>);
+/// How what happens becomes frames, complete with their headers. Nothing is appended where a form has no
+/// word for it.
+#[derive(Clone, Copy)]
+pub struct Render {
+    /// The frame of an event.
+    pub event: fn(Form, &Event, &mut Vec<u8>),
+    /// The frame of what is merely going on.
+    pub whisper: fn(Form, &Whisper, &mut Vec<u8>),
+}
 
 /// Where a session's bytes go.
 pub trait Sink {
@@ -63,6 +89,12 @@ impl Sink for crate::io::Stream {
 /// A live socket in the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId(usize);
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:x}", self.0)
+    }
+}
 
 /// Whose socket it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,21 +129,6 @@ pub enum Errand {
     CatchUp,
 }
 
-struct Session {
-    sink: Rc<dyn Sink>,
-    outbox: Outbox,
-    task: Option<Waker>,
-    owner: Option<Owner>,
-    subscriptions: Vec<(RoomId, Form)>,
-    /// Passed over since its socket stopped taking everything.
-    lagging: bool,
-    ending: Option<Ending>,
-    /// Whether anything arrived since the last ping.
-    alive: bool,
-    /// Since when the socket has taken nothing of what waits.
-    stuck_since: Option<Instant>,
-}
-
 struct Subscription {
     session: usize,
     form: Form,
@@ -119,6 +136,8 @@ struct Subscription {
     since: i64,
     /// The last event it was sent, or that its socket still has to take.
     cursor: i64,
+    /// Whether it is told who comes and goes.
+    watches: bool,
 }
 
 #[derive(Default)]
@@ -128,6 +147,10 @@ struct Room {
     marks: Vec<(i64, [usize; FORMS])>,
     frames: [Vec<u8>; FORMS],
     listeners: [usize; FORMS],
+    /// How many of them are told who comes and goes.
+    watchers: usize,
+    /// The name on the wire, for who watches.
+    channel: Option<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -135,24 +158,11 @@ struct State {
     sessions: Slab<Session>,
     rooms: HashMap<RoomId, Room>,
     dirty: Vec<RoomId>,
+    presence: Presence,
+    /// When the last round of pings went out.
+    pinged: Option<Instant>,
     counters: Counters,
-}
-
-/// What the hub has done, for health and metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Sockets open now.
-    pub open: u64,
-    /// Sockets ever opened.
-    pub opened: u64,
-    /// Sockets that ended with a close handshake or an orderly end of their stream.
-    pub graceful: u64,
-    /// Sockets cut by the server.
-    pub forced: u64,
-    /// Events told to sockets, live or from the log.
-    pub deliveries: u64,
-    /// Times a socket fell behind.
-    pub lags: u64,
+    traffic: Traffic,
 }
 
 /// The hub. One per process, on the loop's thread.
@@ -173,26 +183,16 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         state.counters.opened += 1;
         state.counters.open += 1;
-        SessionId(state.sessions.insert(Session {
-            sink,
-            outbox: Outbox::default(),
-            task: None,
-            owner,
-            subscriptions: Vec::new(),
-            lagging: false,
-            ending: None,
-            alive: true,
-            stuck_since: None,
-        }))
+        SessionId(state.sessions.insert(Session::new(sink, owner)))
     }
 
     /// Forgets a socket and everything it listened to.
     pub fn leave(&self, session: SessionId, graceful: bool) {
         let mut state = self.state.borrow_mut();
-        let gone = state.sessions.remove(session.0);
-        for (room, form) in gone.subscriptions {
+        for (room, form) in std::mem::take(&mut state.sessions[session.0].subscriptions) {
             state.drop_subscription(room, form, session.0);
         }
+        state.sessions.remove(session.0);
         state.counters.open -= 1;
         *(if graceful { &mut state.counters.graceful } else { &mut state.counters.forced }) += 1;
     }
@@ -202,7 +202,45 @@ impl Hub {
     /// The caller reads the room's head and calls this in the same turn of the loop; then no event
     /// falls between.
     pub fn subscribe(&self, session: SessionId, room: RoomId, form: Form, cursor: i64) {
-        self.state.borrow_mut().subscribe(session.0, room, form, cursor);
+        self.state.borrow_mut().subscribe(session.0, room, form, cursor, false);
+    }
+
+    /// Lets a socket listen to a room, called `channel` on the wire, anew: from after event `cursor`, which may
+    /// lie behind the `head`, and told who comes and goes if it `watches`. What it missed comes from the log.
+    pub fn resume(
+        &self,
+        session: SessionId,
+        room: RoomId,
+        form: Form,
+        channel: &str,
+        (cursor, head): (i64, i64),
+        watches: bool,
+    ) {
+        let mut state = self.state.borrow_mut();
+        // What was published before belongs to the subscription as it was.
+        state.flush_room(room);
+        state.presence.pause();
+        state.unsubscribe(session.0, room, form);
+        state.subscribe(session.0, room, form, cursor, watches);
+        state.presence.go_on();
+        if let Some(room) = state.rooms.get_mut(&room) {
+            room.channel.get_or_insert_with(|| Arc::from(channel));
+        }
+        if cursor < head && !state.sessions[session.0].lagging {
+            let session = &mut state.sessions[session.0];
+            session.lagging = true;
+            session.wake();
+        }
+    }
+
+    /// Whether a socket listens to a room in a form.
+    pub fn is_subscribed(&self, session: SessionId, room: RoomId, form: Form) -> bool {
+        self.state.borrow().sessions[session.0].subscriptions.contains(&(room, form))
+    }
+
+    /// How many rooms a socket listens to, counted once for each form.
+    pub fn count_subscriptions(&self, session: SessionId) -> u64 {
+        self.state.borrow().sessions[session.0].subscriptions.len() as u64
     }
 
     /// Ends a subscription, if there is one.
@@ -214,7 +252,7 @@ impl Hub {
     pub fn follow(&self, user: UserId, room: RoomId, cursor: i64) {
         let mut state = self.state.borrow_mut();
         for session in state.sessions_where(|owner| owner.user == user && owner.follows) {
-            state.subscribe(session, room, Form::Group, cursor);
+            state.subscribe(session, room, Form::Group, cursor, false);
         }
     }
 
@@ -224,13 +262,14 @@ impl Hub {
     /// A socket that subscribed after that event was stored belongs to somebody who is back; it stays.
     pub fn unfollow(&self, user: UserId, room: RoomId, seq: i64) {
         let mut state = self.state.borrow_mut();
-        let mut leaving = state.sessions_where(|owner| owner.user == user);
-        leaving
-            .retain(|session| state.find(*session, room, Form::Group).is_some_and(|found| found.since < seq));
         state.flush_room(room);
-        for session in leaving {
-            state.unsubscribe(session, room, Form::Group);
-            state.sessions[session].end_if_lagging();
+        for session in state.sessions_where(|owner| owner.user == user) {
+            for form in Form::ALL {
+                if state.find(session, room, form).is_some_and(|found| found.since < seq) {
+                    state.unsubscribe(session, room, form);
+                    state.sessions[session].end_if_lagging();
+                }
+            }
         }
     }
 
@@ -239,6 +278,7 @@ impl Hub {
     pub fn dissolve(&self, room: RoomId) {
         let mut state = self.state.borrow_mut();
         state.flush_room(room);
+        state.presence.forget(room);
         let Some(gone) = state.rooms.remove(&room) else { return };
         for subscription in gone.subscriptions {
             let session = &mut state.sessions[subscription.session];
@@ -247,14 +287,16 @@ impl Hub {
         }
     }
 
-    /// Ends the sockets of a login.
+    /// Ends the sockets of a login. Those that only registered with it hear no more notifications.
     pub fn end_token(&self, token: TokenId, ending: Ending) {
         self.end_where(ending, |owner| owner.token == token);
+        self.state.borrow_mut().unregister_where(|_, registered| registered == token);
     }
 
-    /// Ends the sockets of a person.
+    /// Ends the sockets of a person, as [`Hub::end_token`] does.
     pub fn end_user(&self, user: UserId, ending: Ending) {
         self.end_where(ending, |owner| owner.user == user);
+        self.state.borrow_mut().unregister_where(|registered, _| registered == user);
     }
 
     fn end_where(&self, ending: Ending, which: impl Fn(&Owner) -> bool) {
@@ -284,9 +326,9 @@ impl Hub {
         if room.marks.is_empty() {
             dirty.push(event.room);
         }
-        for form in [Form::Group] {
+        for form in Form::ALL {
             if room.listeners[form as usize] > 0 {
-                (self.render)(form, event, &mut room.frames[form as usize]);
+                (self.render.event)(form, event, &mut room.frames[form as usize]);
             }
         }
         let ends = std::array::from_fn(|form| room.frames[form].len());
@@ -302,6 +344,7 @@ impl Hub {
     pub fn send(&self, session: SessionId, frame: &[u8]) {
         let most = self.outbox_bytes;
         let mut state = self.state.borrow_mut();
+        state.traffic.bytes += frame.len() as u64;
         let session = &mut state.sessions[session.0];
         if session.outbox.bytes() + frame.len() > most {
             session.end(Ending::TooSlow);
@@ -317,7 +360,14 @@ impl Hub {
 
     /// Notes a sign of life.
     pub fn heard_from(&self, session: SessionId) {
-        self.state.borrow_mut().sessions[session.0].alive = true;
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.sessions[session.0].alive, true) {
+            return;
+        }
+        if let Some(pinged) = state.pinged {
+            state.traffic.pongs += 1;
+            state.traffic.pong_micros += pinged.elapsed().as_micros() as u64;
+        }
     }
 
     /// What the session's task has to do. It is woken when there is another errand.
@@ -356,21 +406,6 @@ impl Hub {
         result
     }
 
-    /// Whose socket it is, if anybody's.
-    pub fn owner(&self, session: SessionId) -> Option<Owner> {
-        self.state.borrow().sessions[session.0].owner
-    }
-
-    /// The logins that have sockets open.
-    pub fn tokens(&self) -> Vec<TokenId> {
-        let state = self.state.borrow();
-        let mut tokens: Vec<_> =
-            state.sessions.iter().filter_map(|(_, session)| Some(session.owner?.token)).collect();
-        tokens.sort_unstable();
-        tokens.dedup();
-        tokens
-    }
-
     /// Where a lagging socket stopped listening, room by room.
     pub fn cursors(&self, session: SessionId) -> Vec<(RoomId, Form, i64)> {
         let state = self.state.borrow();
@@ -388,7 +423,7 @@ impl Hub {
         let mut frames = Vec::new();
         let mut taken = 0;
         for event in events {
-            (self.render)(form, event, &mut frames);
+            (self.render.event)(form, event, &mut frames);
             taken += 1;
             if frames.len() >= REPLAY_BYTES {
                 break;
@@ -399,6 +434,7 @@ impl Hub {
         if let Some(subscription) = state.subscription(session.0, last.room, form) {
             let told = last.seq - std::mem::replace(&mut subscription.cursor, last.seq);
             state.counters.deliveries += told as u64;
+            state.traffic.bytes += frames.len() as u64;
             state.sessions[session.0].write(&frames, &mut None);
         }
         taken
@@ -409,62 +445,10 @@ impl Hub {
         self.state.borrow_mut().sessions[session.0].lagging = false;
     }
 
-    /// What the hub has done so far.
-    pub fn counters(&self) -> Counters {
-        self.state.borrow().counters
-    }
-
     /// Pings every socket, and ends those that showed no sign of life since the last ping or have
     /// taken nothing for `patience`.
     pub fn beat(&self, now: Instant, patience: Duration) -> Beat {
         beat::beat(&mut self.state.borrow_mut(), now, patience)
-    }
-}
-
-impl Session {
-    fn end(&mut self, ending: Ending) {
-        // The first reason is the true one.
-        self.ending.get_or_insert(ending);
-        self.wake();
-    }
-
-    /// For a socket that loses a room: without its cursor there, what it missed would stay missed
-    /// without a word. It is to come back and load anew.
-    fn end_if_lagging(&mut self) {
-        if self.lagging {
-            self.end(Ending::TooSlow);
-        }
-    }
-
-    fn wake(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.wake();
-        }
-    }
-
-    /// Writes bytes or queues what the socket does not take. `shared` keeps one copy of the bytes
-    /// for all the sockets that have to wait for the same ones.
-    fn write(&mut self, bytes: &[u8], shared: &mut Option<Rc<[u8]>>) {
-        if bytes.is_empty() || self.ending.is_some() {
-            return;
-        }
-        let taken = match self.outbox.is_empty() {
-            false => 0,
-            true => match self.sink.try_write(bytes) {
-                Ok(taken) => taken,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(_) => return self.end(Ending::Gone),
-            },
-        };
-        if taken < bytes.len() {
-            let copy = shared.get_or_insert_with(|| Rc::from(bytes)).clone();
-            self.outbox.push(copy, taken);
-            self.stuck_since.get_or_insert_with(Instant::now);
-            self.wake();
-        } else {
-            self.stuck_since = None;
-        }
     }
 }
 
@@ -474,15 +458,16 @@ impl State {
         owned.map(|(key, _)| key).collect()
     }
 
-    fn subscribe(&mut self, session: usize, room: RoomId, form: Form, cursor: i64) {
-        let subscriptions = &mut self.sessions[session].subscriptions;
-        if subscriptions.contains(&(room, form)) {
+    fn subscribe(&mut self, session: usize, room: RoomId, form: Form, cursor: i64, watches: bool) {
+        if self.sessions[session].subscriptions.contains(&(room, form)) {
             return;
         }
-        subscriptions.push((room, form));
+        self.note_arrival(room, session);
+        self.sessions[session].subscriptions.push((room, form));
         let room = self.rooms.entry(room).or_default();
         room.listeners[form as usize] += 1;
-        room.subscriptions.push(Subscription { session, form, since: cursor, cursor });
+        room.watchers += usize::from(watches);
+        room.subscriptions.push(Subscription { session, form, since: cursor, cursor, watches });
     }
 
     /// Ends a subscription; `true` if there was one.
@@ -500,11 +485,15 @@ impl State {
         let found =
             room.subscriptions.iter().position(|listed| listed.session == session && listed.form == form);
         if let Some(position) = found {
-            room.subscriptions.swap_remove(position);
+            let gone = room.subscriptions.swap_remove(position);
             room.listeners[form as usize] -= 1;
+            room.watchers -= usize::from(gone.watches);
         }
         if room.subscriptions.is_empty() {
             self.rooms.remove(&id);
+            self.presence.forget(id);
+        } else {
+            self.note_departure(id, session);
         }
     }
 
@@ -525,7 +514,7 @@ impl State {
     }
 
     fn flush_room(&mut self, room: RoomId) {
-        let State { sessions, rooms, counters, .. } = self;
+        let State { sessions, rooms, counters, traffic, .. } = self;
         let Some(room) = rooms.get_mut(&room) else { return };
         let (Some(first), Some(last)) = (room.marks.first(), room.marks.last()) else { return };
         let (first, last) = (first.0, last.0);
@@ -554,6 +543,7 @@ impl State {
                 let begin = known.map_or(0, |(_, ends)| ends[subscription.form as usize]);
                 session.write(&frames[begin..], &mut None);
             }
+            traffic.bytes += frames.len() as u64;
             counters.deliveries += (last - subscription.cursor).max(0) as u64;
             subscription.cursor = subscription.cursor.max(last);
         }

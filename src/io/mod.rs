@@ -11,4 +11,10 @@ pub mod signal;
 pub mod worker;
 
 pub use net::{Listener, Stream, raise_descriptor_limit};
-pub use reactor::{Meter, block_on, meter, sleep_until, timeout};
+pub use reactor::{Meter, STALL_MILLIS, block_on, meter, sleep_until, timeout};
+
+/// How many bytes this process has had written to disk, as the kernel counts; `None` where it does not.
+pub fn written_bytes() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/self/io").ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
+}

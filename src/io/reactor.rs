@@ -56,6 +56,26 @@ pub struct Meter {
     pub turns: u64,
     /// The longest turn since the start.
     pub longest: Duration,
+    /// The time of all turns together.
+    pub busy: Duration,
+    /// Turns that took at least this many milliseconds: 1, 5, 50 and 500.
+    pub stalls: [u64; 4],
+}
+
+/// From how many milliseconds on a turn is counted as a stall.
+pub const STALL_MILLIS: [u64; 4] = [1, 5, 50, 500];
+
+impl Meter {
+    fn count(&mut self, turn: Duration) {
+        self.turns += 1;
+        self.longest = self.longest.max(turn);
+        self.busy += turn;
+        if turn.as_millis() > 0 {
+            for (count, least) in self.stalls.iter_mut().zip(STALL_MILLIS) {
+                *count += u64::from(turn.as_millis() as u64 >= least);
+            }
+        }
+    }
 }
 
 thread_local! {
@@ -202,8 +222,7 @@ pub fn block_on<T>(future: impl Future<Output = T>, mut end_of_turn: impl FnMut(
         }
         end_of_turn();
         let mut meter = reactor.meter.get();
-        meter.turns += 1;
-        meter.longest = meter.longest.max(begin.elapsed());
+        meter.count(begin.elapsed());
         reactor.meter.set(meter);
         reactor.wait(&mut events, &mut woken);
     }

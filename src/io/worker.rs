@@ -26,6 +26,11 @@ impl Lane {
         Lane { turn: Arc::new(Semaphore::new(1)), waiting: Cell::new(0), most_waiting }
     }
 
+    /// How many jobs wait or run.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.get()
+    }
+
     /// Runs a job on a worker thread when its turn has come. If the caller gives up meanwhile, a
     /// job that has begun runs to its end, and the next begins only then.
     ///

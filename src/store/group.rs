@@ -1,6 +1,6 @@
 //! Groups' rows.
 
-use crate::domain::{EntryId, Group, GroupId, GroupSummary, Result, RoomId, UserId, group::room_name};
+use crate::domain::{Channel, EntryId, Group, GroupId, GroupSummary, Result, RoomId, UserId};
 use crate::store::{Db, Tx, room, time_at};
 use rusqlite::{Row, params};
 
@@ -29,7 +29,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
 /// Stores a group with a room of its own.
 pub fn insert(tx: &Tx<'_>, maker: UserId, name: &str, description: Option<&str>) -> Result<GroupId> {
     let id = GroupId::new();
-    let room = room::insert(tx, &room_name(id))?;
+    let room = room::insert(tx, &Channel::Group(id).to_string())?;
     let sql = r#"INSERT INTO "group" (id, room_id, name, description, created_by, created_at, updated_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)"#;
     tx.execute(sql, params![id.0, room.0, name, description, maker.0, tx.now().millis()])?;

@@ -17,6 +17,9 @@ pub const STEPS: &[&str] = &[
     include_str!("../../migrations/0007_reaction.sql"),
     include_str!("../../migrations/0008_location.sql"),
     include_str!("../../migrations/0009_idempotency.sql"),
+    include_str!("../../migrations/0010_message.sql"),
+    include_str!("../../migrations/0011_notification.sql"),
+    include_str!("../../migrations/0012_secret.sql"),
 ];
 
 /// Marks a file as ours (`application_id`): "deuc".
@@ -120,6 +123,9 @@ mod tests {
         "08cfb75edd93faf278ca208febc10cf581a3b36c52d9e90c174273f24d2d0f43",
         "64b77e52480d444c43e07129884b3ffe709707872913b7c2bffbf69d69f2aef4",
         "14fece5fce4a768328eac5debc3476e1d015f91864e8f55435a3c9eb2e6d60d6",
+        "7e2e58783b0041084781bd5caf45edca983f3efc4cfd191e2dd35559f860a675",
+        "6fdfe1527d88ab104dd4027fda08646ebfaf3e416db9c4597c5bc965445b61fb",
+        "fc37f59fad501c647565d0b9205e5101f480c0a9bc00b3107d4ee6a989d7ac35",
     ];
 
     #[test]

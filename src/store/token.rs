@@ -10,21 +10,32 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         user: UserId(row.get(1)?),
         renewed_at: time_at(row, 2)?,
         expires_at: time_at(row, 3)?,
+        may_notify: row.get(4)?,
     })
 }
 
 /// Stores a login under its secret's hash. It ends after so many seconds.
-pub fn insert(tx: &Tx<'_>, user: UserId, hash: &[u8; 32], seconds: i64) -> Result<()> {
-    let sql =
-        "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at) VALUES (?1, ?2, ?3, ?3, ?4)";
+pub fn insert(tx: &Tx<'_>, user: UserId, hash: &[u8; 32], seconds: i64) -> Result<TokenId> {
+    let sql = "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at) VALUES (?1, ?2, ?3, ?3, ?4)
+               RETURNING id";
     let now = tx.now();
-    tx.execute(sql, params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis()])?;
+    let params = params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis()];
+    tx.only(sql, params, |row| Ok(TokenId(row.get(0)?)))
+}
+
+/// Lets a login notify others.
+pub fn allow_notifying(tx: &Tx<'_>, id: TokenId) -> Result<()> {
+    tx.execute("UPDATE token SET may_notify = 1 WHERE id = ?1", [id.0])?;
     Ok(())
 }
 
 /// The login of that secret, ended or not.
 pub fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>> {
-    db.one("SELECT id, user_id, renewed_at, expires_at FROM token WHERE hash = ?1", [hash], from_row)
+    db.one(
+        "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token WHERE hash = ?1",
+        [hash],
+        from_row,
+    )
 }
 
 /// Lets a login run for so many seconds from now, never shorter than it would. Nothing happens when
@@ -39,7 +50,11 @@ pub fn renew(tx: &Tx<'_>, token: &Token, seconds: i64) -> Result<()> {
 
 /// The login of that number, ended or not.
 pub fn find_by_id(db: &Db, id: TokenId) -> Result<Option<Token>> {
-    db.one("SELECT id, user_id, renewed_at, expires_at FROM token WHERE id = ?1", [id.0], from_row)
+    db.one(
+        "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token WHERE id = ?1",
+        [id.0],
+        from_row,
+    )
 }
 
 /// Ends a login.

@@ -1,6 +1,6 @@
 //! People's rows.
 
-use crate::domain::{Result, Time, User, UserId};
+use crate::domain::{Person, Result, RoomId, Time, User, UserId, user::display_name};
 use crate::store::{Db, Tx, time_at};
 use rusqlite::{Row, params};
 
@@ -12,6 +12,53 @@ macro_rules! user_columns {
     };
 }
 pub(super) use user_columns;
+
+/// The columns that [`person_from_row`] reads, in its order, of the table or alias named.
+macro_rules! person_columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            ".id, ",
+            $table,
+            ".uid, ",
+            $table,
+            ".username, ",
+            $table,
+            ".first_name, ",
+            $table,
+            ".last_name"
+        )
+    };
+}
+pub(super) use person_columns;
+
+/// How many columns that are.
+pub(super) const PERSON_WIDTH: usize = 5;
+
+/// The person whose columns begin at `at`; `None` where an outer join found nobody.
+pub(super) fn person_from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Person>> {
+    let Some(id) = row.get(at)? else { return Ok(None) };
+    let text = |column: usize| row.get_ref(at + column)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let (username, first, last) = (text(2)?, text(3)?, text(4)?);
+    Ok(Some(Person {
+        id: UserId(id),
+        uid: row.get(at + 1)?,
+        name: display_name(username, first, last),
+        login_name: first.unwrap_or_default().to_owned(),
+    }))
+}
+
+/// What others call the person of that number, who may be deleted.
+pub fn person(db: &Db, id: UserId) -> Result<Option<Person>> {
+    let sql = concat!("SELECT ", person_columns!("user"), " FROM user WHERE id = ?1");
+    Ok(db.one(sql, [id.0], |row| person_from_row(row, 0))?.flatten())
+}
+
+/// What others call everybody.
+pub fn everybody(db: &Db) -> Result<Vec<Person>> {
+    let sql = concat!("SELECT ", person_columns!("user"), " FROM user WHERE deleted_at IS NULL");
+    Ok(db.all(sql, [], |row| person_from_row(row, 0))?.into_iter().flatten().collect())
+}
 
 /// The person whose columns begin at `at`.
 pub(super) fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
@@ -165,6 +212,7 @@ pub fn erase(tx: &Tx<'_>, id: UserId) -> Result<()> {
                updated_at = ?2, deleted_at = ?2 WHERE id = ?1";
     tx.execute(sql, params![id.0, tx.now().millis()])?;
     tx.execute("DELETE FROM location WHERE created_by = ?1", [id.0])?;
+    tx.execute("DELETE FROM room WHERE id = ?1", [RoomId::inbox(id).0])?;
     tx.execute("DELETE FROM idempotency WHERE user_id = ?1", [id.0])?;
     Ok(())
 }

@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 /// Jobs done in one transaction at most. More would make the first wait for too many others.
@@ -34,6 +35,36 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     finished: Mutex<Finished>,
+    meter: Mutex<Meter>,
+}
+
+/// What the writer has done, for metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meter {
+    /// Jobs done, refused ones among them.
+    pub jobs: u64,
+    /// Commits that are on the disk.
+    pub commits: u64,
+    /// Commits that failed.
+    pub failures: u64,
+    /// How long all batches took together, from their first job to the end of the commit.
+    pub busy: Duration,
+    /// Batches that took no longer than so many milliseconds: [`BATCH_MILLIS`].
+    pub within: [u64; BATCH_MILLIS.len()],
+}
+
+/// The bounds that batches are counted under.
+pub const BATCH_MILLIS: [u64; 7] = [1, 5, 10, 25, 100, 500, 2500];
+
+impl Meter {
+    fn count(&mut self, jobs: usize, took: Duration, failed: bool) {
+        self.jobs += jobs as u64;
+        self.busy += took;
+        *(if failed { &mut self.failures } else { &mut self.commits }) += 1;
+        for (count, most) in self.within.iter_mut().zip(BATCH_MILLIS) {
+            *count += u64::from(took <= Duration::from_millis(most));
+        }
+    }
 }
 
 #[derive(Default)]
@@ -116,15 +147,14 @@ where
 }
 
 impl Writer {
-    /// Starts the thread. At most `most_waiting` jobs wait for it.
+    /// Starts the thread, which takes the connection over. At most `most_waiting` jobs wait for it.
     ///
     /// # Errors
-    /// When the database cannot be opened, or the thread not started.
-    pub fn start(path: &Path, most_waiting: u64) -> Result<Writer> {
-        let db = Db::open(path)?;
+    /// When the database cannot be read, or the thread not started.
+    pub fn start(db: Db, most_waiting: u64) -> Result<Writer> {
         let newest = deuce::newest(&db)?;
         let shared = Arc::new(Shared::default());
-        let (theirs, path) = (shared.clone(), path.to_owned());
+        let (theirs, path) = (shared.clone(), db.path().to_owned());
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .stack_size(512 << 10)
@@ -142,21 +172,24 @@ impl Writer {
         Ok(Writer { shared, most_waiting: most_waiting as usize, thread: Some(thread) })
     }
 
-    /// Queues a job and waits for its durable result.
+    /// Queues a job at once, and returns what waits for its durable result.
     ///
     /// If the caller gives up waiting, the job is done all the same. It may be done more than once
     /// until it is committed, each time as if for the first.
     ///
     /// # Errors
     /// The job's own, or the commit's. Nothing was stored then.
-    pub async fn submit<T: Send + 'static>(
-        &self,
-        work: impl Fn(&Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub fn submit<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
         let answer = Arc::new(Answer(Mutex::new((None, None))));
         let job = Work { work, result: None, answer: answer.clone() };
-        self.enqueue(Box::new(job))?;
-        poll_fn(|context| {
+        if let Err(error) = self.enqueue(Box::new(job)) {
+            lock(&answer.0).0 = Some(Err(error));
+        }
+        poll_fn(move |context| {
             let mut answer = lock(&answer.0);
             match answer.0.take() {
                 Some(result) => Poll::Ready(result),
@@ -166,7 +199,6 @@ impl Writer {
                 }
             }
         })
-        .await
     }
 
     fn enqueue(&self, job: Box<dyn Job>) -> Result<()> {
@@ -203,6 +235,11 @@ impl Writer {
         .await
     }
 
+    /// What the writer has done so far, and how many jobs wait.
+    pub fn meter(&self) -> (Meter, u64) {
+        (*lock(&self.shared.meter), lock(&self.shared.queue).jobs.len() as u64)
+    }
+
     /// Takes no more jobs; those that wait are still done, then the log is folded into the file.
     pub fn close(&self) {
         lock(&self.shared.queue).closed = true;
@@ -228,6 +265,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn run(db: Db, path: &Path, shared: &Shared) {
     let mut connection = Reopening { db: Some(db), path: path.to_owned() };
     while let Some(jobs) = next_jobs(shared) {
+        let (begin, count) = (Instant::now(), jobs.len());
         let batch = match connection.get() {
             Ok(db) => {
                 let (batch, broken) = commit(db, jobs);
@@ -238,6 +276,7 @@ fn run(db: Db, path: &Path, shared: &Shared) {
             }
             Err(error) => Batch { jobs, outcome: Err(error), events: Vec::new() },
         };
+        lock(&shared.meter).count(count, begin.elapsed(), batch.outcome.is_err());
         hand_over(shared, |finished| finished.batches.push(batch));
     }
     if let Some(db) = connection.db.take() {
@@ -361,7 +400,7 @@ fn run_in_savepoint(tx: &Tx<'_>, job: &mut dyn Job) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Kind, RoomId, UserId};
+    use crate::domain::{Author, Kind, RoomId};
     use crate::store::room;
     use smol::{LocalExecutor, future::zip};
     use std::{cell::RefCell, rc::Rc};
@@ -371,7 +410,7 @@ mod tests {
     fn published(jobs: impl AsyncFnOnce(&Writer)) -> Vec<i64> {
         let directory = std::env::temp_dir().join(format!("deuced-writer-{}", EntryId::new()));
         std::fs::create_dir(&directory).unwrap();
-        let writer = Writer::start(&directory.join("deuced.db"), 100).unwrap();
+        let writer = Writer::start(Db::open(&directory.join("deuced.db")).unwrap(), 100).unwrap();
         let seqs = Rc::new(RefCell::new(Vec::new()));
         let executor = LocalExecutor::new();
         let publisher = async {
@@ -397,7 +436,8 @@ mod tests {
             Some(room) => room,
             None => room::insert(tx, "room")?,
         };
-        room::append(tx, room, UserId(1), Kind::GroupChanged, 100)
+        let author = Author::Guest(String::new());
+        room::append_by(tx, room, author, Kind::GroupDeleted, None, 100).map(|_| ())
     }
 
     #[test]

@@ -10,6 +10,21 @@ pub const GOING_AWAY: Ending = Ending::Close(1001, "server is stopping");
 /// The login of this socket has ended.
 pub const LOGGED_OUT: Ending = Ending::Close(1008, "logged out");
 
+/// The token that was to log this socket in is not good.
+pub const UNAUTHORIZED: Ending = Ending::Close(1008, "unauthorized");
+
+/// More requests than allowed, for too long.
+pub const RATE_LIMIT: Ending = Ending::Close(1008, "rate limit");
+
+/// More sockets registered for notifications than allowed. The number is the contract's.
+pub const TOO_MANY_REGISTERED: Ending = Ending::Close(1000, "");
+
+/// More sockets of one person than allowed.
+pub const TOO_MANY_SOCKETS: Ending = Ending::Close(1013, "too many sockets");
+
+/// Text that is not JSON, where clients want to be told so.
+pub const INVALID_JSON: Ending = Ending::Close(1003, "Invalid JSON");
+
 /// The log no longer has what this socket missed; after reconnecting it is to load anew.
 pub const MISSED_TOO_MUCH: Ending = Ending::Close(1013, "missed too much, please reconnect");
 

@@ -12,8 +12,8 @@ pub struct Gate {
     header: [u8; 14],
     have: usize,
     payload_left: u64,
-    /// Bytes of the message that is coming in pieces.
-    message: u64,
+    /// Bytes of the message that is coming in pieces, if one is.
+    message: Option<u64>,
     longest: u64,
     frames: u32,
     most: u64,
@@ -22,12 +22,22 @@ pub struct Gate {
 impl Gate {
     /// A gate for messages of at most so many bytes.
     pub fn new(most: u64) -> Gate {
-        Gate { header: [0; 14], have: 0, payload_left: 0, message: 0, longest: 0, frames: 0, most }
+        Gate { header: [0; 14], have: 0, payload_left: 0, message: None, longest: 0, frames: 0, most }
+    }
+
+    /// The longest message that may pass.
+    pub fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// Changes how long a message may be, from the next one on.
+    pub fn set_most(&mut self, most: u64) {
+        self.most = self.most.max(most);
     }
 
     /// Whether the connection is between two messages.
     pub fn is_at_rest(&self) -> bool {
-        self.payload_left == 0 && self.have == 0 && self.message == 0
+        self.payload_left == 0 && self.have == 0 && self.message.is_none()
     }
 
     /// How many frames have begun since this was last asked.
@@ -95,11 +105,11 @@ impl Gate {
         let (last, kind) = (self.header[0] & 0x80 != 0, self.header[0] & 0x0f);
         let is_control = kind & 0x08 != 0;
         if !is_control {
-            let before = if kind == 0 { self.message } else { 0 };
-            if length > self.most - before {
+            let before = if kind == 0 { self.message.unwrap_or(0) } else { 0 };
+            if length > self.most.saturating_sub(before) {
                 return Err(Violation::TooBig);
             }
-            self.message = if last { 0 } else { before + length };
+            self.message = (!last).then_some(before + length);
         }
         Ok(())
     }
@@ -141,6 +151,17 @@ mod tests {
         );
         assert_eq!(verdict(&[0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]), Err(Violation::Protocol));
         assert_eq!(verdict(&frame(0x81, 126)), Ok(()));
+    }
+
+    #[test]
+    fn a_message_whose_first_piece_is_empty_has_begun() {
+        let mut gate = Gate::new(1000);
+        gate.pass(&frame(0x01, 0)).unwrap();
+        assert!(!gate.is_at_rest());
+        gate.pass(&frame(0x89, 0)).unwrap();
+        assert!(!gate.is_at_rest(), "a ping between the pieces changes nothing");
+        gate.pass(&frame(0x80, 5)).unwrap();
+        assert!(gate.is_at_rest());
     }
 
     #[test]

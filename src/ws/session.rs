@@ -9,17 +9,20 @@ use crate::api::{
     room::{self, Progress},
     token,
 };
-use crate::hub::{Ending, Errand, Owner, SessionId};
+use crate::hub::{Ending, Errand, Owner, Registration, SessionId};
 use crate::io::{Stream, net::SCRATCH_BYTES, sleep_until, timeout};
 use crate::ws::close::{self, Violation};
-use crate::ws::form::{self, Command};
 use crate::ws::frame;
 use crate::ws::gate::Gate;
+use crate::ws::rate::Budget;
+use crate::ws::talk::Talk;
+use crate::ws::{Endpoint, Greeting};
 use async_tungstenite::tungstenite::{
     Error as Broken, Message,
     protocol::{Role, WebSocketConfig, WebSocketContext},
 };
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     io::{self, Read, Write},
     pin::pin,
@@ -27,6 +30,11 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
+
+thread_local! {
+    /// A protocol that nobody is using. Nearly every message comes in one piece, so one is enough.
+    static SPARE: Cell<Option<Box<WebSocketContext>>> = const { Cell::new(None) };
+}
 
 /// How long a peer may take to part.
 const PARTING: Duration = Duration::from_secs(2);
@@ -43,17 +51,20 @@ enum Leave {
 enum Next {
     Errand(Errand),
     Readable,
+    /// An answer was sent.
+    Answered,
+    /// The socket has kept silent and is to be greeted.
+    Greeting,
 }
 
 struct Session {
     app: Rc<App>,
     stream: Rc<Stream>,
     id: SessionId,
-    owner: Option<Owner>,
-    /// The longest message taken.
-    most: u64,
+    talk: Talk,
     gate: Gate,
-    protocol: WebSocketContext,
+    /// There while a message is coming in; between messages it would only take up room.
+    protocol: Option<Box<WebSocketContext>>,
     budget: Budget,
     /// The answer to the newest ping, for when the socket takes something again.
     pong: Vec<u8>,
@@ -61,7 +72,7 @@ struct Session {
 }
 
 /// What becomes a socket.
-pub struct Opening<P> {
+pub struct Opening<P, A> {
     /// The connection.
     pub stream: Stream,
     /// The handshake's answer, to be sent first.
@@ -70,33 +81,65 @@ pub struct Opening<P> {
     pub read_ahead: Vec<u8>,
     /// Whose socket it is, if anybody's.
     pub owner: Option<Owner>,
+    /// What kind of clients come to its path.
+    pub endpoint: Endpoint,
+    /// What it is told first.
+    pub greeting: Greeting,
+    /// Whether it may talk without a login.
+    pub guest: bool,
     /// Kept until the socket has ended.
     pub place: P,
+    /// Kept until the socket is somebody's.
+    pub anonymous_place: A,
 }
 
-/// Serves a socket from the handshake's answer to its end.
-pub async fn run<P>(app: Rc<App>, opening: Opening<P>) {
-    let Opening { stream, answer, read_ahead, owner, place: _place } = opening;
+/// Serves a socket from the handshake's answer to its end. The answer is sent, and the socket in the hub, when
+/// this returns; the rest is the future's.
+///
+/// A block and not an `async fn`, because of that the arguments would be kept beside what is made of them: there
+/// are thousands of these at rest.
+pub fn run<P: 'static, A: 'static>(app: Rc<App>, opening: Opening<P, A>) -> impl Future<Output = ()> {
+    let Opening { stream, answer, read_ahead, owner, endpoint, greeting, guest, place, anonymous_place } =
+        opening;
     let stream = Rc::new(stream);
     let id = app.hub.enter(stream.clone(), owner);
-    let budget = Budget::new(app.limits().frames_per_second, app.limits().frames_burst);
-    let most = match owner {
-        Some(_) => app.limits().frame_bytes,
-        None => app.limits().anonymous_frame_bytes.min(app.limits().frame_bytes),
-    };
-    let (gate, protocol) = (Gate::new(most), WebSocketContext::new(Role::Server, Some(config(most))));
-    let mut session =
-        Session { app, stream, id, owner, most, gate, protocol, budget, pong: Vec::new(), graceful: false };
-
     // The answer first, then the subscriptions: no event can come before it.
-    session.app.hub.send(id, &answer);
-    drop(answer);
-    let leave = match session.begin(&read_ahead) {
-        None => session.serve().await,
-        Some(leave) => leave,
+    app.hub.send(id, &answer);
+    let talk = Talk::new(app.clone(), id, endpoint, guest);
+    let mut session = Session {
+        budget: Budget::new(app.limits().frames_per_second, app.limits().frames_burst),
+        gate: Gate::new(longest_message(&app, owner.is_some())),
+        protocol: None,
+        pong: Vec::new(),
+        graceful: false,
+        app,
+        stream,
+        id,
+        talk,
     };
-    drop(read_ahead);
-    session.part(leave).await;
+    let mut leave = session.begin(owner, greeting, &read_ahead);
+    let mut anonymous_place = Some(anonymous_place);
+    async move {
+        let _place = &place;
+        let leave = loop {
+            if anonymous_place.is_some() && session.is_somebodys() {
+                anonymous_place = None;
+                session.gate.set_most(longest_message(&session.app, true));
+            }
+            if let Some(leave) = leave {
+                break leave;
+            }
+            leave = session.turn().await;
+        };
+        Box::pin(session.part(leave)).await;
+    }
+}
+
+fn longest_message(app: &App, known: bool) -> u64 {
+    match known {
+        true => app.limits().frame_bytes,
+        false => app.limits().anonymous_frame_bytes.min(app.limits().frame_bytes),
+    }
 }
 
 /// Every field has a value: the library's own defaults cost 128 KiB a socket.
@@ -110,54 +153,69 @@ fn config(frame_bytes: u64) -> WebSocketConfig {
 }
 
 impl Session {
-    fn begin(&mut self, read_ahead: &[u8]) -> Option<Leave> {
-        if let Some(owner) = self.owner {
+    fn begin(&mut self, owner: Option<Owner>, greeting: Greeting, read_ahead: &[u8]) -> Option<Leave> {
+        if let Some(owner) = owner {
             match token::is_good(&self.app, owner.token) {
                 Ok(true) => {}
                 Ok(false) => return Some(Leave::Ended(close::LOGGED_OUT)),
-                Err(error) => {
-                    log::error!("a socket's login could not be read: {error}");
-                    return Some(Leave::Ended(close::INTERNAL));
-                }
+                Err(error) => return Some(failed(&error)),
             }
         }
-        if let Some(owner) = self.owner.filter(|owner| owner.follows) {
+        if let Some(owner) = owner.filter(|owner| owner.follows) {
             if let Err(error) = room::join_all(&self.app, self.id, owner.user) {
-                log::error!("a socket's groups could not be read: {error}");
-                return Some(Leave::Ended(close::INTERNAL));
+                return Some(failed(&error));
             }
+        }
+        if let Err(error) = self.talk.begin(greeting) {
+            return Some(failed(&error));
         }
         self.feed(read_ahead)
     }
 
-    async fn serve(&mut self) -> Leave {
-        loop {
-            let leave = match self.next().await {
-                Next::Errand(Errand::End(ending)) => Some(Leave::Ended(ending)),
-                Next::Errand(Errand::Pump) => self.pump(),
-                Next::Errand(Errand::CatchUp) => self.catch_up().await,
-                Next::Readable => self.read().await,
-            };
-            if let Some(leave) = leave {
-                return leave;
+    /// Whether the socket has a login by now, or has registered with one.
+    fn is_somebodys(&self) -> bool {
+        self.app.hub.owner(self.id).is_some()
+            || matches!(self.app.hub.registration(self.id), Registration::As(..))
+    }
+
+    /// Waits for something to do, and does it.
+    async fn turn(&mut self) -> Option<Leave> {
+        match self.next().await {
+            Next::Errand(Errand::End(ending)) => Some(Leave::Ended(ending)),
+            Next::Errand(Errand::Pump) => self.pump(),
+            Next::Errand(Errand::CatchUp) => self.catch_up().await,
+            Next::Readable => self.read().await,
+            Next::Greeting => {
+                self.talk.greet();
+                None
             }
+            Next::Answered => None,
         }
     }
 
     /// Waits for something to do.
-    async fn next(&self) -> Next {
-        let rest = self.budget.empty_until();
+    async fn next(&mut self) -> Next {
+        let Session { app, id, stream, talk, budget, .. } = self;
+        let rest = budget.empty_until();
         let mut rested = pin!(sleep_until(rest.unwrap_or_else(Instant::now)));
+        let greeting = talk.greeting_due();
+        let mut silent = pin!(sleep_until(greeting.unwrap_or_else(Instant::now)));
         poll_fn(|context| {
-            match self.app.hub.poll_errand(self.id, context) {
-                Poll::Ready(Errand::Pump) if self.stream.poll_writable(context).is_pending() => {}
+            match app.hub.poll_errand(*id, context) {
+                Poll::Ready(Errand::Pump) if stream.poll_writable(context).is_pending() => {}
                 Poll::Ready(errand) => return Poll::Ready(Next::Errand(errand)),
                 Poll::Pending => {}
             }
-            if rest.is_some() && rested.as_mut().poll(context).is_pending() {
+            if talk.poll_answers(context).is_ready() {
+                return Poll::Ready(Next::Answered);
+            }
+            if greeting.is_some() && silent.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Next::Greeting);
+            }
+            if talk.is_full() || (rest.is_some() && rested.as_mut().poll(context).is_pending()) {
                 return Poll::Pending;
             }
-            self.stream.poll_readable(context).map(|()| Next::Readable)
+            stream.poll_readable(context).map(|()| Next::Readable)
         })
         .await
     }
@@ -181,10 +239,7 @@ impl Session {
                 None
             }
             Ok(Progress::TooLate) => Some(Leave::Ended(close::MISSED_TOO_MUCH)),
-            Err(error) => {
-                log::error!("a socket could not catch up: {error}");
-                Some(Leave::Ended(close::INTERNAL))
-            }
+            Err(error) => Some(failed(&error)),
         }
     }
 
@@ -216,23 +271,29 @@ impl Session {
             return Some(Leave::Ended(violation.ending()));
         }
         self.budget.take(self.gate.take_frames());
+        let mut protocol = self.protocol.take().unwrap_or_else(|| fresh_protocol(self.gate.most()));
         let mut wire = Wire { input: bytes, output: Vec::new() };
         let leave = loop {
-            match self.protocol.read(&mut wire) {
-                Ok(Message::Text(text)) => self.on_text(&text),
-                Ok(Message::Binary(bytes)) => {
-                    // The diary's server took text in either kind of frame.
-                    if let Ok(text) = std::str::from_utf8(&bytes) {
-                        self.on_text(text);
-                    }
-                }
+            let ending = match protocol.read(&mut wire) {
+                Ok(Message::Text(text)) => self.talk.on_text(&text),
+                // Some servers took text in either kind of frame, and their clients rely on it.
+                Ok(Message::Binary(bytes)) => match std::str::from_utf8(&bytes) {
+                    Ok(text) => self.talk.on_text(text),
+                    Err(_) => self.talk.on_garbage(),
+                },
                 // Only the newest ping needs a pong (RFC 6455 section 5.5.3); it is written with the
                 // next read.
-                Ok(Message::Ping(_)) => wire.output.clear(),
-                Ok(_) => {}
+                Ok(Message::Ping(_)) => {
+                    wire.output.clear();
+                    None
+                }
+                Ok(_) => None,
                 Err(Broken::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break None,
                 Err(Broken::ConnectionClosed | Broken::AlreadyClosed) => break Some(Leave::Orderly),
                 Err(error) => break Some(Leave::Ended(violation(&error).ending())),
+            };
+            if let Some(ending) = ending {
+                break Some(Leave::Ended(ending));
             }
         };
         if !wire.output.is_empty() {
@@ -243,35 +304,21 @@ impl Session {
                 self.app.hub.send(self.id, &wire.output);
             }
         }
-        self.forget_long_messages();
+        match self.gate.is_at_rest() && protocol.can_read() && leave.is_none() {
+            true => keep_spare(protocol, self.gate.take_longest()),
+            false => self.protocol = Some(protocol),
+        }
         leave
-    }
-
-    /// The library keeps the room of the longest message for ever; between messages it can begin anew.
-    fn forget_long_messages(&mut self) {
-        const LONG: u64 = 4096;
-        if self.gate.is_at_rest() && self.gate.take_longest() > LONG && self.protocol.can_read() {
-            self.protocol = WebSocketContext::new(Role::Server, Some(config(self.most)));
-        }
-    }
-
-    fn on_text(&mut self, text: &str) {
-        let (Some(owner), Some(command)) = (self.owner, form::decode(text)) else { return };
-        let outcome = match command {
-            Command::Join(group) => room::join(&self.app, self.id, owner.user, group),
-            Command::Leave(group) => room::leave(&self.app, self.id, owner.user, group),
-        };
-        // Refused or not, the form is silent.
-        match outcome {
-            Err(error) if error.cause.is_some() => log::error!("a socket's command failed: {error}"),
-            _ => {}
-        }
     }
 
     /// Ends the socket: the close frame first, then what is left is read and thrown away for a
     /// moment, because closing with bytes unread would make the kernel throw the frame away.
     async fn part(&mut self, leave: Leave) {
         let deadline = Instant::now() + PARTING;
+        self.talk.end();
+        if let Leave::Ended(Ending::Close(code, _)) = leave {
+            self.app.meter.closed(code);
+        }
         match leave {
             Leave::Ended(Ending::Gone) => return,
             Leave::Ended(Ending::Close(code, reason)) => {
@@ -279,6 +326,7 @@ impl Session {
             }
             Leave::Ended(Ending::TooSlow) => {
                 let (code, reason) = close::TOO_SLOW;
+                self.app.meter.closed(code);
                 self.app.hub.farewell(self.id, &frame::close(code, reason));
             }
             Leave::Orderly => {}
@@ -308,6 +356,32 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.app.hub.leave(self.id, self.graceful);
     }
+}
+
+/// A protocol for the next message of a socket, which may have this length.
+fn fresh_protocol(most: u64) -> Box<WebSocketContext> {
+    match SPARE.take() {
+        Some(mut spare) => {
+            spare.set_config(|spare| *spare = config(most));
+            spare
+        }
+        None => Box::new(WebSocketContext::new(Role::Server, Some(config(most)))),
+    }
+}
+
+/// Keeps a protocol that is between two messages for whoever needs one next. The library keeps the room of the
+/// longest message for ever, so one that had a long one is better made anew.
+fn keep_spare(protocol: Box<WebSocketContext>, longest: u64) {
+    const LONG: u64 = 4096;
+    if longest <= LONG {
+        SPARE.set(Some(protocol));
+    }
+}
+
+/// The end of a socket because of a fault of ours.
+fn failed(error: &crate::domain::Error) -> Leave {
+    log::error!("a socket could not be served: {error}");
+    Leave::Ended(close::INTERNAL)
 }
 
 fn violation(error: &Broken) -> Violation {
@@ -341,36 +415,5 @@ impl Write for Wire<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// How many frames a socket may still send. When they are used up it is not read from for a while:
-/// nothing is lost, the sender waits.
-struct Budget {
-    left: f64,
-    per_second: f64,
-    burst: f64,
-    at: Instant,
-}
-
-impl Budget {
-    fn new(per_second: u64, burst: u64) -> Budget {
-        Budget { left: burst as f64, per_second: per_second as f64, burst: burst as f64, at: Instant::now() }
-    }
-
-    fn take(&mut self, frames: u32) {
-        let now = Instant::now();
-        let filled = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
-        self.left = (self.left + filled).min(self.burst) - f64::from(frames);
-        self.at = now;
-    }
-
-    /// Until when there is nothing left, if so.
-    fn empty_until(&self) -> Option<Instant> {
-        if self.left >= 1.0 {
-            return None;
-        }
-        let until = self.at + Duration::from_secs_f64((1.0 - self.left) / self.per_second);
-        (until > Instant::now()).then_some(until)
     }
 }

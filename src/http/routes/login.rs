@@ -65,7 +65,9 @@ pub async fn begin(call: Call<'_>) -> Result<Response> {
 }
 
 fn welcome(call: &Call<'_>, logged_in: &LoggedIn) -> Result<Response> {
-    let body = view::logged_in(logged_in.secret.as_str(), &logged_in.user, logged_in.joined.as_ref())?;
+    let signed = token::sign(call.app(), logged_in)?;
+    let (secret, joined) = (logged_in.secret.as_str(), logged_in.joined.as_ref());
+    let body = view::logged_in(secret, &signed, &logged_in.user, joined)?;
     let cookie = auth::set_cookie(&logged_in.secret, call.app().limits(), &call.peer);
     Ok(Response::json(200, body).with("set-cookie", cookie))
 }

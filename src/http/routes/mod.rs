@@ -8,6 +8,9 @@ mod health;
 mod invite;
 mod location;
 mod login;
+mod message;
+mod metrics;
+mod notification;
 mod reaction;
 mod user;
 
@@ -62,6 +65,11 @@ impl Call<'_> {
     /// Counts one deed of the caller.
     fn pace(&self, deed: Deed, per_minute: u64) -> Result<()> {
         Ok(self.app().pace.borrow_mut().take(deed, Doer::User(self.me()?), per_minute)?)
+    }
+
+    /// A whole number in the query, from `least`.
+    fn number(&self, name: &str, least: u64) -> Result<Option<u64>> {
+        number(self.request.query.get(name), name, least)
     }
 
     /// The group in the path. What is no id is answered like a group one is not in.
@@ -154,6 +162,19 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::RemoveReaction => reaction::remove(call).await,
         Verb::ListLocations => location::list(&call),
         Verb::AddLocation => location::add(call).await,
+        Verb::ListRooms => message::rooms(&call),
+        Verb::ListMessages => message::list(call).await,
+        Verb::Say => message::say(call).await,
+        Verb::EditMessage => message::edit(call).await,
+        Verb::DeleteMessage => message::delete(call).await,
+        Verb::ListNotifications => notification::list(&call),
+        Verb::CountNotifications => notification::count(&call),
+        Verb::ReadNotification => notification::mark(call).await,
+        Verb::ReadAllNotifications => notification::mark_all(call).await,
+        Verb::Notify => notification::send(call).await,
+        Verb::ShowChoice => notification::choice(&call),
+        Verb::Choose => notification::choose(call).await,
+        Verb::Metrics => metrics::show(&call),
         Verb::ShowPicture => files::picture(call.server, &call.params[0]).await,
         Verb::Health => health::show(&call),
     }

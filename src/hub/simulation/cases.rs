@@ -3,7 +3,7 @@
 //! Not here: whatever dice find (`mod.rs`), and sockets of the real kind (`tests/`).
 
 use super::peer::Alarm;
-use super::pipe::{Pipe, Told, event, farewell, length_of, render, reply};
+use super::pipe::{Pipe, RENDER, Told, event, farewell, length_of, reply};
 use crate::domain::{RoomId, TokenId, UserId};
 use crate::hub::{Counters, Ending, Errand, Form, Hub, Owner, SessionId};
 use std::{
@@ -20,7 +20,7 @@ const ANN: Owner = Owner { user: UserId(1), token: TokenId(1), follows: true };
 const PLENTY: usize = 1 << 20;
 
 fn hub() -> Hub {
-    Hub::new(render, 1000)
+    Hub::new(RENDER, 1000)
 }
 
 /// Ann's socket with this much space, listening to the room from after `cursor`.

@@ -69,7 +69,8 @@ impl World {
         assert_eq!(listening, listened, "the two halves of the subscriptions differ");
         for (id, room) in &state.rooms {
             assert!(!room.subscriptions.is_empty(), "{id:?} is empty and kept");
-            assert_eq!(room.listeners, [room.subscriptions.len()], "{id:?} counts its listeners wrongly");
+            let listeners = room.listeners.iter().sum::<usize>();
+            assert_eq!(listeners, room.subscriptions.len(), "{id:?} counts its listeners wrongly");
             for subscription in &room.subscriptions {
                 let listed = &state.sessions[subscription.session].subscriptions;
                 assert!(listed.contains(&(*id, subscription.form)), "{id:?} has a listener who is gone");

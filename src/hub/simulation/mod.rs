@@ -16,7 +16,8 @@ mod pipe;
 
 use super::*;
 use peer::{Phase, Socket, Was};
-use pipe::{Dice, Pipe, event, farewell, length_of, render, reply};
+use pipe::{Dice, Pipe, RENDER, event, farewell, length_of, reply};
+use std::task::Waker;
 use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -86,7 +87,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let outbox_bytes = dice.pick(&[100, 500, 3000]);
         World {
-            hub: Hub::new(render, outbox_bytes as u64),
+            hub: Hub::new(RENDER, outbox_bytes as u64),
             logs: Default::default(),
             sockets: Vec::new(),
             counters: Counters::default(),

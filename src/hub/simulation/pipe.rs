@@ -3,8 +3,8 @@
 //!
 //! Not here: what ought to arrive (`simulation` and `tests` say so).
 
-use crate::domain::{Event, EventId, Kind, RoomId, Time, UserId};
-use crate::hub::{Form, Sink};
+use crate::domain::{Author, Event, EventId, Kind, RoomId, Time, Whisper};
+use crate::hub::{Form, Render, Sink};
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -72,8 +72,11 @@ fn take(bytes: &[u8]) -> Option<(Told, usize)> {
     Some((told, length))
 }
 
-/// The hub's render function of all tests. Some events have no word, some are long.
-pub(super) fn render(_: Form, event: &Event, frames: &mut Vec<u8>) {
+/// How the hubs of all tests render: whispers have no word.
+pub(super) const RENDER: Render = Render { event: render, whisper: |_, _: &Whisper, _| {} };
+
+/// Some events have no word, some are long.
+fn render(_: Form, event: &Event, frames: &mut Vec<u8>) {
     if has_word(event.room, event.seq) {
         put(frames, EVENT, event.room.0, event.seq, filling_of(event.room, event.seq));
     }
@@ -108,7 +111,8 @@ pub(super) fn length_of(room: RoomId, seq: i64) -> usize {
 /// An event of a room.
 pub(super) fn event(room: RoomId, seq: i64) -> Event {
     let at = Time::from_millis(0).expect("1970 is a time");
-    Event { room, seq, id: EventId([0; 16]), sender: UserId(1), at, kind: Kind::GroupChanged }
+    let (channel, author) = ("room".into(), Author::Guest(String::new()));
+    Event { room, channel, seq, id: EventId([0; 16]), author, at, kind: Kind::GroupDeleted }
 }
 
 /// The reply of a number.

@@ -1,8 +1,11 @@
 //! The JSON shapes of the nouns, the same for both doors. Field names and their order are the
 //! contract's; nothing here decides what may be seen, except that only the owner sees an e-mail.
 
+pub mod talk;
+
 use crate::api::deuce::FeedEntry;
 use crate::api::group::Detail;
+use crate::domain::notification::Notification;
 use crate::domain::{
     Entry, EntryId, Error, Event, EventId, Group, GroupId, GroupSummary, Invite, InviteId, Location, Member,
     Reaction, Record, Result, Time, User,
@@ -299,7 +302,7 @@ pub fn own_user(user: &User) -> Result<String> {
 ///
 /// # Errors
 /// `Internal` only.
-pub fn logged_in(secret: &str, user: &User, joined: Option<&Group>) -> Result<String> {
+pub fn logged_in(secret: &str, signed: &str, user: &User, joined: Option<&Group>) -> Result<String> {
     #[derive(Serialize)]
     struct Joined<'a> {
         #[serde(serialize_with = "shown")]
@@ -311,12 +314,13 @@ pub fn logged_in(secret: &str, user: &User, joined: Option<&Group>) -> Result<St
     struct View<'a> {
         ok: bool,
         token: &'a str,
+        jwt: &'a str,
         user: UserView<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         joined_group: Option<Joined<'a>>,
     }
     let joined_group = joined.map(|group| Joined { id: group.id, name: &group.name });
-    text(&View { ok: true, token: secret, user: UserView::own(user), joined_group })
+    text(&View { ok: true, token: secret, jwt: signed, user: UserView::own(user), joined_group })
 }
 
 /// A group.
@@ -464,17 +468,30 @@ pub fn locations(locations: &[Location]) -> Result<String> {
 }
 
 /// Everything the server knows of a person.
+pub struct Export<'a> {
+    /// The person.
+    pub user: &'a User,
+    /// Their groups.
+    pub groups: &'a [GroupSummary],
+    /// What they logged.
+    pub entries: &'a [Entry],
+    /// What they reacted with.
+    pub reactions: &'a [(EntryId, String, Time)],
+    /// The places they added.
+    pub locations: &'a [Location],
+    /// Their best day.
+    pub best: Option<&'a Record>,
+    /// What they said: where, when, what.
+    pub messages: &'a [(String, Time, String)],
+    /// What they were notified of.
+    pub notifications: &'a [Notification],
+}
+
+/// Everything the server knows of a person, as the text to hand out.
 ///
 /// # Errors
 /// `Internal` only.
-pub fn export(
-    user: &User,
-    groups: &[GroupSummary],
-    entries: &[Entry],
-    reactions: &[(EntryId, String, Time)],
-    locations: &[Location],
-    best: Option<&Record>,
-) -> Result<String> {
+pub fn export(export: &Export<'_>) -> Result<String> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Given<'a> {
@@ -486,6 +503,14 @@ pub fn export(
     }
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
+    struct Said<'a> {
+        channel: &'a str,
+        #[serde(serialize_with = "shown")]
+        created_at: Time,
+        text: &'a str,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
     struct View<'a> {
         #[serde(serialize_with = "shown")]
         exported_at: Time,
@@ -493,22 +518,40 @@ pub fn export(
         groups: Vec<SummaryView<'a>>,
         entries: Vec<EntryView<'a>>,
         reactions: Vec<Given<'a>>,
+        messages: Vec<Said<'a>>,
+        notifications: Vec<talk::NotificationView>,
         locations: Vec<LocationView<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         personal_record: Option<RecordView<'a>>,
     }
+    let own_places = export.locations.iter().filter(|location| !location.is_default);
     text(&View {
         exported_at: Time::now(),
-        account: UserView::own(user),
-        groups: groups.iter().map(SummaryView::of).collect(),
-        entries: entries.iter().map(EntryView::of).collect(),
-        reactions: reactions
+        account: UserView::own(export.user),
+        groups: export.groups.iter().map(SummaryView::of).collect(),
+        entries: export.entries.iter().map(EntryView::of).collect(),
+        reactions: export
+            .reactions
             .iter()
             .map(|(entry, emoji, at)| Given { entry_id: *entry, emoji, created_at: *at })
             .collect(),
-        locations: locations.iter().filter(|location| !location.is_default).map(LocationView::of).collect(),
-        personal_record: best.map(RecordView::of),
+        messages: export
+            .messages
+            .iter()
+            .map(|(channel, at, text)| Said { channel, created_at: *at, text })
+            .collect(),
+        notifications: export.notifications.iter().map(talk::NotificationView::of).collect::<Result<_>>()?,
+        locations: own_places.map(LocationView::of).collect(),
+        personal_record: export.best.map(RecordView::of),
     })
+}
+
+/// An entry with its author.
+///
+/// # Errors
+/// `Internal` only.
+pub fn entry(entry: &Entry, author: &User) -> Result<String> {
+    text(&EntryView::with_author(entry, author))
 }
 
 /// The event of an entry, as the diary's own clients know it.

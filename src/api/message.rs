@@ -1,0 +1,186 @@
+//! Chat: saying something, changing and deleting it, and reading what was said.
+
+use crate::api::notification;
+use crate::api::room::{self, Who};
+use crate::domain::event::MessageRef;
+use crate::domain::message::{Message, Said, check_text, mentions};
+use crate::domain::notification::{Mention, Notice};
+use crate::domain::{Author, Channel, Code, Error, Kind, Limits, Person, Result, RoomId, UserId};
+use crate::store::{self, Db, Tx};
+
+/// How long a message that is sent again is taken for the same one.
+const AGAIN_SECONDS: i64 = 600;
+
+/// The longest name a client may give to a message.
+pub const CLIENT_ID_BYTES: usize = 200;
+
+/// Something to be said.
+#[derive(Clone, Debug)]
+pub struct New {
+    /// Who says it.
+    pub who: Who,
+    /// What a guest is called.
+    pub guest: String,
+    /// Where.
+    pub channel: Channel,
+    /// The words; only chat pages may send none.
+    pub text: Option<String>,
+    /// The name a chat page gave, where it is not the author's.
+    pub nickname: Option<String>,
+    /// What the sender calls it, so that it can be sent again.
+    pub client_id: Option<String>,
+}
+
+/// Says something. The same sender, room, name and text is one message.
+///
+/// # Errors
+/// Those of [`room::enter`]; `Forbidden` in an inbox; `Limit` when there are too many rooms.
+pub fn say(tx: &Tx<'_>, limits: &Limits, new: &New) -> Result<MessageRef> {
+    let room = enter(tx, &new.who, &new.channel)?;
+    let author = match new.who {
+        Who::Person(me) => {
+            Author::Person(store::user::find(tx, me)?.ok_or_else(Error::unauthorized)?.person())
+        }
+        Who::Guest | Who::Nobody => Author::Guest(new.guest.clone()),
+    };
+    let client_id = new.client_id.as_deref().filter(|_| matches!(author, Author::Person(_)));
+    if let Some(client_id) = client_id {
+        let since = tx.now().plus_seconds(-AGAIN_SECONDS);
+        let sent =
+            store::message::find_sent(tx, room, author.number(), client_id, new.text.as_deref(), since)?;
+        if let Some(sent) = sent {
+            return Ok(sent);
+        }
+    }
+    if let Channel::Named(name) = &new.channel {
+        make_room(tx, limits, room, name)?;
+    }
+    let message = Message { text: new.text.clone(), nickname: new.nickname.clone(), edited: false };
+    let kind = Kind::MessageSaid(Box::new(message));
+    let said = store::room::append_by(tx, room, author.clone(), kind, client_id, limits.events_per_room)?;
+    if let (Author::Person(author), Some(text)) = (&author, &new.text) {
+        tell_mentioned(tx, limits, author, &new.channel, said, text)?;
+    }
+    Ok(said)
+}
+
+/// The room of a channel in which people talk.
+fn enter(db: &Db, who: &Who, channel: &Channel) -> Result<RoomId> {
+    match channel {
+        Channel::Me => Err(Error::forbidden("Nobody talks in an inbox")),
+        channel => room::enter(db, who, channel),
+    }
+}
+
+fn make_room(tx: &Tx<'_>, limits: &Limits, room: RoomId, name: &str) -> Result<()> {
+    if store::room::exists(tx, room)? {
+        return Ok(());
+    }
+    if store::room::count_named(tx)? >= limits.rooms {
+        return Err(Error::new(Code::Limit, format!("channel: there are {} rooms already", limits.rooms)));
+    }
+    store::room::ensure(tx, room, name)
+}
+
+/// Notifies those whose names stand in a text: members of the group, or anybody in a room by name.
+fn tell_mentioned(
+    tx: &Tx<'_>,
+    limits: &Limits,
+    author: &Person,
+    channel: &Channel,
+    said: MessageRef,
+    text: &str,
+) -> Result<()> {
+    if !text.contains('@') {
+        return Ok(());
+    }
+    let concerned: Vec<Person> = match channel {
+        Channel::Group(group) => {
+            let members = store::notification::choices(tx, *group, author.id)?;
+            members.into_iter().filter(|(_, choice)| choice.mentions).map(|(person, _)| person).collect()
+        }
+        _ => store::user::everybody(tx)?.into_iter().filter(|person| person.id != author.id).collect(),
+    };
+    for person in concerned.into_iter().filter(|person| mentions(text, person)) {
+        let mention = Mention { channel: channel.to_string(), seq: said.seq, message: said.id };
+        notification::tell_mentioned(tx, limits, person.id, author, Notice::Mention(mention))?;
+    }
+    Ok(())
+}
+
+/// Which message, as its author names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// Where it was said.
+    pub channel: Channel,
+    /// Its number there.
+    pub seq: i64,
+    /// Its id, if it was named: a number of another history is then not taken for this one.
+    pub id: Option<String>,
+}
+
+/// What came of changing a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed {
+    /// The message.
+    pub message: MessageRef,
+    /// The number of the event that tells of it.
+    pub seq: i64,
+}
+
+/// Changes what one said.
+///
+/// # Errors
+/// `NotFound` when there is no such message; `Forbidden` for those of others; `Invalid` for the text.
+pub fn edit(tx: &Tx<'_>, limits: &Limits, me: UserId, which: &Which, text: &str) -> Result<Changed> {
+    check_text(text)?;
+    let (room, message) = own(tx, me, which)?;
+    store::message::edit(tx, room, message.seq, text)?;
+    let kind = Kind::MessageEdited(message, text.to_owned());
+    let event = store::room::append(tx, room, me, kind, limits.events_per_room)?;
+    Ok(Changed { message, seq: event.seq })
+}
+
+/// Deletes what one said: its text is overwritten, its number stays.
+///
+/// # Errors
+/// As [`edit`].
+pub fn delete(tx: &Tx<'_>, limits: &Limits, me: UserId, which: &Which) -> Result<Changed> {
+    let (room, message) = own(tx, me, which)?;
+    store::message::delete(tx, room, message.seq)?;
+    let event = store::room::append(tx, room, me, Kind::MessageDeleted(message), limits.events_per_room)?;
+    Ok(Changed { message, seq: event.seq })
+}
+
+/// One's own message and its room.
+fn own(tx: &Tx<'_>, me: UserId, which: &Which) -> Result<(RoomId, MessageRef)> {
+    let room = enter(tx, &Who::Person(me), &which.channel)?;
+    let missing = || Error::not_found("Message not found");
+    let (author, id) = store::message::find(tx, room, which.seq)?.ok_or_else(missing)?;
+    if which.id.as_ref().is_some_and(|named| !named.eq_ignore_ascii_case(&id.to_string())) {
+        return Err(missing());
+    }
+    match author == me {
+        true => Ok((room, MessageRef { id, seq: which.seq })),
+        false => Err(Error::forbidden("Only the author can change a message")),
+    }
+}
+
+/// A page of what was said in a room before a number, newest first, and the number the next page is before.
+///
+/// # Errors
+/// Those of [`room::enter`].
+pub fn history(
+    db: &Db,
+    who: &Who,
+    channel: &Channel,
+    before: Option<i64>,
+    limit: u64,
+) -> Result<(Vec<Said>, Option<i64>)> {
+    let room = enter(db, who, channel)?;
+    let mut said = store::message::list(db, room, before.unwrap_or(i64::MAX), limit + 1)?;
+    let more = said.len() as u64 > limit;
+    said.truncate(limit as usize);
+    let next = said.last().map(|said| said.seq).filter(|_| more);
+    Ok((said, next))
+}

@@ -1,0 +1,93 @@
+//! Chat messages: what may be said, and whom it mentions.
+
+use crate::domain::user::Person;
+use crate::domain::{Error, EventId, Result, Time, event::Author};
+
+/// What somebody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The words. Chat pages may send none at all.
+    pub text: Option<String>,
+    /// The name a chat page gave, where it is not the author's.
+    pub nickname: Option<String>,
+    /// Whether the text was changed since.
+    pub edited: bool,
+}
+
+/// A message with what its event knows, for reading back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Its id.
+    pub id: EventId,
+    /// Its number in the room.
+    pub seq: i64,
+    /// Who said it.
+    pub author: Author,
+    /// When.
+    pub at: Time,
+    /// What.
+    pub message: Message,
+}
+
+/// The most a message may hold, in UTF-16 units, as the clients count.
+pub const MOST_UNITS: usize = 1000;
+
+/// Checks the text of a message: 1 to 1000 UTF-16 units.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub fn check_text(text: &str) -> Result<()> {
+    match text.encode_utf16().take(MOST_UNITS + 1).count() {
+        0 => Err(Error::invalid("text: at least 1 character")),
+        count if count > MOST_UNITS => Err(Error::invalid("text: at most 1000 characters")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a text mentions somebody: `@` and one of their names, whatever the case, and no letter
+/// or digit behind it.
+pub fn mentions(text: &str, person: &Person) -> bool {
+    let text = text.to_lowercase();
+    let names = [person.name.to_lowercase(), person.login_name.to_lowercase()];
+    text.match_indices('@').any(|(at, _)| {
+        let rest = &text[at + 1..];
+        names.iter().filter(|name| !name.is_empty()).any(|name| {
+            let after = rest.strip_prefix(name.as_str());
+            after.is_some_and(|after| !after.chars().next().is_some_and(char::is_alphanumeric))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UserId;
+
+    #[test]
+    fn length_is_counted_as_the_clients_do() {
+        assert!(check_text(&"x".repeat(1000)).is_ok());
+        assert!(check_text(&"😀".repeat(500)).is_ok(), "an emoji is two units");
+        for bad in [String::new(), "x".repeat(1001), "😀".repeat(501)] {
+            assert!(check_text(&bad).unwrap_err().message.starts_with("text: "));
+        }
+    }
+
+    #[test]
+    fn a_mention_is_a_whole_name_in_any_case() {
+        let person = |name: &str, login: &str| Person {
+            id: UserId(1),
+            uid: String::new(),
+            name: name.to_owned(),
+            login_name: login.to_owned(),
+        };
+        let ann = person("Ann B", "ann");
+        for text in ["@ann", "hi @ANN!", "(@Ann B)", "a@ann", "@bob @ann"] {
+            assert!(mentions(text, &ann), "{text}");
+        }
+        for text in ["ann", "@anna", "@ ann", "@an", "@"] {
+            assert!(!mentions(text, &ann), "{text}");
+        }
+        assert!(!mentions("@", &person("", "")));
+        assert!(mentions("@ПЁТР, привет", &person("Пётр", "")));
+    }
+}

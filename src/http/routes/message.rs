@@ -1,0 +1,82 @@
+//! Rooms and what is said in them.
+
+use super::Call;
+use crate::api::message::{self, New, Which};
+use crate::api::pace::Deed;
+use crate::api::room::{self, Who};
+use crate::api::view::talk;
+use crate::domain::message::check_text;
+use crate::domain::{Channel, Error};
+use crate::http::error::{Failure, Result};
+use crate::http::message::Response;
+use serde_json::json;
+
+/// The rooms the caller may hear.
+pub fn rooms(call: &Call<'_>) -> Result<Response> {
+    Ok(Response::json(200, talk::rooms(&room::list(call.app().db(), call.me()?)?)?))
+}
+
+/// A page of what was said.
+pub async fn list(call: Call<'_>) -> Result<Response> {
+    let (who, channel) = (Who::Person(call.me()?), Channel::parse(&call.params[0])?);
+    let limit = call.number("limit", 1)?.unwrap_or(50).min(call.app().limits().page_messages);
+    let before = call.number("before", 1)?.map(|before| i64::try_from(before).unwrap_or(i64::MAX));
+    let read = move |db: &crate::api::Db| {
+        let (said, next) = message::history(db, &who, &channel, before, limit)?;
+        talk::messages(&said, next)
+    };
+    Ok(Response::json(200, call.app().read_aside(read).await?))
+}
+
+/// Says something.
+pub async fn say(call: Call<'_>) -> Result<Response> {
+    let (me, limits, channel) = (call.me()?, call.limits(), Channel::parse(&call.params[0])?);
+    call.pace(Deed::Message, limits.messages_per_minute)?;
+    let mut fields = call.fields()?;
+    let text = fields.take_text("text")?.unwrap_or_default();
+    check_text(&text)?;
+    let client_id = fields.take_text("clientId")?;
+    if client_id.as_ref().is_some_and(|id| !(1..=message::CLIENT_ID_BYTES).contains(&id.len())) {
+        return Err(Failure::new(400, format!("clientId: 1 to {} bytes", message::CLIENT_ID_BYTES)));
+    }
+    let name = channel.to_string();
+    let new = New {
+        who: Who::Person(me),
+        guest: String::new(),
+        channel,
+        text: Some(text),
+        nickname: None,
+        client_id,
+    };
+    let said = call.app().write(move |tx| message::say(tx, &limits, &new)).await?;
+    let answer = json!({ "id": said.id.to_string(), "seq": said.seq, "channel": name });
+    Ok(Response::json(200, answer.to_string()))
+}
+
+/// The message in the path.
+fn which(call: &Call<'_>) -> Result<Which> {
+    let seq = call.params[1].parse().ok().filter(|seq| *seq >= 1);
+    let seq = seq.ok_or_else(|| Error::not_found("Message not found"))?;
+    Ok(Which { channel: Channel::parse(&call.params[0])?, seq, id: None })
+}
+
+/// Changes what the caller said.
+pub async fn edit(call: Call<'_>) -> Result<Response> {
+    let (me, limits, which) = (call.me()?, call.limits(), which(&call)?);
+    call.pace(Deed::Message, limits.messages_per_minute)?;
+    let text = call.fields()?.take_text("text")?.unwrap_or_default();
+    let changed = call.app().write(move |tx| message::edit(tx, &limits, me, &which, &text)).await?;
+    Ok(done(changed.seq))
+}
+
+/// Deletes what the caller said.
+pub async fn delete(call: Call<'_>) -> Result<Response> {
+    let (me, limits, which) = (call.me()?, call.limits(), which(&call)?);
+    call.pace(Deed::Message, limits.messages_per_minute)?;
+    let changed = call.app().write(move |tx| message::delete(tx, &limits, me, &which)).await?;
+    Ok(done(changed.seq))
+}
+
+fn done(seq: i64) -> Response {
+    Response::json(200, json!({ "ok": true, "seq": seq }).to_string())
+}

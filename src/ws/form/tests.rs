@@ -1,0 +1,1 @@
+//! Every decoder, by example and by chance.
