@@ -41,7 +41,7 @@ impl Form {
     fn handshake(self, client: &Client, channel: &str) -> Handshake {
         let bare = || Handshake::new(client.address(), Some(client.id()));
         match self {
-            Diary => client.handshake(),
+            Diary => bare().header("Cookie", &format!("deuced={}", client.token())),
             Bell => bare(),
             Payload => bare().target(&format!("/ws?token={}", client.token())),
             Page => bare().target(&format!("/chat/room/{channel}?token={}", client.token())),

@@ -209,7 +209,7 @@ fn what_one_is_notified_of_is_ones_choice_per_group() {
     house.ann.bring(&club, &house.bob);
     rings(&mut house.of_ann, "member_joined");
     house.ann.post(&format!("/api/rooms/group:{club}/messages"), json!({ "text": "@Bob" })).ok();
-    assert_eq!(rings(&mut house.of_bob, "mention")["groupId"], json!(club));
+    assert_eq!(rings(&mut house.of_bob, "mention")["channel"], json!(format!("group:{club}")));
 }
 
 #[test]

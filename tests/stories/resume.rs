@@ -52,7 +52,9 @@ fn a_torn_connection_misses_nothing() {
         said += 3;
         // Torn off, not closed.
         drop(listener);
-        chatter(&mut speaker, "general", said, missed);
+        if missed > 0 {
+            chatter(&mut speaker, "general", said, missed);
+        }
         listener = Native::open(&bob);
         let ack = listener.resume("general", &cursor);
         assert_eq!((&ack["recovered"], &ack["replay"]), (&json!(true), &json!(missed)), "{ack}");
@@ -304,7 +306,7 @@ fn whoever_was_a_member_gets_nothing_from_after_that() {
 
 #[test]
 fn two_hundred_cursors_at_once() {
-    let server = talkative().limit("sockets", 1000).start();
+    let server = talkative().limit("sockets_per_user", 1000).start();
     let (ann, bob) = (server.person("Ann"), server.person("Bob"));
     let mut speaker = Native::open(&ann);
     let first = chatter(&mut speaker, "general", 0, 1);
