@@ -89,7 +89,7 @@ pub fn send(
         Recipient::Number(number) => store::user::find(tx, UserId(*number))?,
         Recipient::Uid(uid) => store::user::find_by_uid(tx, uid)?,
     };
-    let found = found.ok_or_else(|| Error::not_found("userId: there is no such person"))?;
+    let found = found.ok_or_else(|| Error::not_found("userId: nobody has this id"))?;
     notify(tx, limits, found.id, &sender.person(), Notice::Custom(data.to_owned()))
 }
 

@@ -196,6 +196,20 @@ pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, invite: Option<InviteId
     Ok(LoggedIn { secret, token, user, joined: joined.map(|accepted| accepted.group), ended })
 }
 
+/// Makes a login for a program that acts as somebody, and may be allowed to notify others.
+///
+/// # Errors
+/// `NotFound` when there is nobody of that name.
+pub fn make_for_program(tx: &Tx<'_>, limits: &Limits, name: &str, may_notify: bool) -> Result<Secret> {
+    let (user, _) = credentials(tx, name)?
+        .ok_or_else(|| Error::not_found(format!("there is no account named {name}")))?;
+    let made = begin(tx, limits, user, None)?;
+    if may_notify {
+        store::token::allow_notifying(tx, made.token)?;
+    }
+    Ok(made.secret)
+}
+
 /// Logs somebody in by the name alone, making the account if there is none: the way of a trusted
 /// home network.
 ///

@@ -12,6 +12,7 @@ Usage: deuced COMMAND [OPTIONS]
 Commands:
   serve           serve the diary until SIGTERM or Ctrl-C
   user add NAME   make an account, also while the server runs
+  token add NAME  make a login for a program, also while the server runs
   limits          list every limit with its value, unit and meaning
 
 Options:
@@ -80,6 +81,23 @@ Options:
 An account that was made under --open and has no password gets this one.
 A password has at least 8 characters. Names that differ only in case or
 punctuation are the same account.
+";
+
+/// `deuced token --help`.
+pub const TOKEN: &str = "\
+Makes a login for a program and prints its token, this once. The program sends
+it as 'Authorization: Bearer TOKEN'. Works while the server runs.
+
+Usage: deuced token add NAME [OPTIONS]
+
+NAME is somebody who has an account; the program acts as that person.
+
+Options:
+  --notify           may also notify others (POST /api/notifications)
+  --data DIR         the server's data directory (see 'deuced serve --help')
+  -h, --help         this text
+
+A token that is not used for as long as a login lasts ends.
 ";
 
 /// `deuced limits --help`.

@@ -6,18 +6,27 @@
 mod help;
 mod journal;
 mod serve;
+mod token;
 mod user;
 
+use crate::api::database_path;
 use crate::domain::Limits;
 use crate::http::address::Network;
+use crate::store::{Db, lock::Lock};
 use lexopt::{Arg, Parser, ValueExt};
-use std::{env, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Serve(Serve),
     AddUser(AddUser),
+    AddToken(AddToken),
     Limits(Limits),
     Help(&'static str),
     Version,
@@ -48,6 +57,15 @@ struct AddUser {
     limits: Limits,
 }
 
+/// The settings of `deuced token add`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct AddToken {
+    name: String,
+    notify: bool,
+    data: Option<PathBuf>,
+    limits: Limits,
+}
+
 /// The port where nothing else was said.
 const PORT: u16 = 8222;
 
@@ -67,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Version => print(&format!("deuced {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Limits(limits) => print(&help::limits(&limits)),
         Command::AddUser(settings) => user::add(&settings),
+        Command::AddToken(settings) => token::add(&settings),
         Command::Serve(settings) => serve::run(settings),
     };
     match outcome {
@@ -127,6 +146,15 @@ fn prepare_data_directory(told: Option<PathBuf>) -> Result<PathBuf, String> {
     Ok(data)
 }
 
+/// Opens the database. Beside a running server its tables stay as they are: only with the directory
+/// to oneself may they be brought up to date.
+fn open_database(data: &Path) -> crate::domain::Result<Db> {
+    match Lock::take(data) {
+        Ok(_lock) => Db::open(&database_path(data)),
+        Err(_) => Db::open_beside(&database_path(data)),
+    }
+}
+
 /// Where environment variables come from.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -139,6 +167,7 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
         Some(Arg::Value(word)) => match word.to_str() {
             Some("serve") => parse_serve(words, environment),
             Some("user") => parse_user(words, environment),
+            Some("token") => parse_token(words, environment),
             Some("limits") => parse_limits(words, environment),
             Some("help") => Ok(Command::Help(help::MAIN)),
             _ => Err(format!("'{}' is not a command", word.to_string_lossy())),
@@ -297,6 +326,34 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
     Ok(Command::AddUser(settings))
 }
 
+fn parse_token(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
+    match words.next().map_err(|error| error.to_string())? {
+        Some(Arg::Value(word)) if word == "add" => parse_add_token(words, environment),
+        Some(Arg::Short('h') | Arg::Long("help")) | None => Ok(Command::Help(help::TOKEN)),
+        Some(Arg::Value(word)) => Err(format!("'token {}' is not a command", word.to_string_lossy())),
+        Some(other) => Err(other.unexpected().to_string()),
+    }
+}
+
+fn parse_add_token(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
+    let plain = |error: lexopt::Error| error.to_string();
+    let mut settings = AddToken { limits: limits_from(environment)?, ..AddToken::default() };
+    settings.data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    while let Some(word) = words.next().map_err(plain)? {
+        match word {
+            Arg::Value(value) if settings.name.is_empty() => settings.name = value.string().map_err(plain)?,
+            Arg::Long("notify") => settings.notify = true,
+            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::TOKEN)),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    match settings.name.trim().is_empty() {
+        true => Err("token add: whose? Say 'deuced token add NAME'".to_owned()),
+        false => Ok(Command::AddToken(settings)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,6 +421,8 @@ mod tests {
             ("serve --web /nowhere", "'/nowhere' has no index.html"),
             ("user add", "user add: whom? Say 'deuced user add NAME'"),
             ("user sub", "'user sub' is not a command"),
+            ("token add", "token add: whose? Say 'deuced token add NAME'"),
+            ("token del", "'token del' is not a command"),
         ] {
             assert_eq!(parsed(line, &[]).unwrap_err(), sentence, "{line}");
         }

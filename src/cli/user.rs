@@ -1,11 +1,10 @@
 //! `deuced user add`: makes an account, also beside a running server.
 
+use crate::api::password;
 use crate::api::user::{self, Made};
-use crate::api::{database_path, password};
-use crate::cli::{AddUser, prepare_data_directory, print};
+use crate::cli::{AddUser, open_database, prepare_data_directory, print};
 use crate::domain::user::uid_of;
-use crate::store::{Db, lock::Lock};
-use std::{io::Read, path::Path};
+use std::io::Read;
 
 /// Makes the account.
 pub(super) fn add(settings: &AddUser) -> Result<(), String> {
@@ -16,7 +15,7 @@ pub(super) fn add(settings: &AddUser) -> Result<(), String> {
     let hash = password::hash(&password).map_err(sentence)?;
 
     let data = prepare_data_directory(settings.data.clone())?;
-    let db = open(&data).map_err(sentence)?;
+    let db = open_database(&data).map_err(sentence)?;
     let made = db
         .write_now(|tx| user::add_or_give_password(tx, &settings.limits, &name, &hash, settings.admin))
         .map_err(sentence)?;
@@ -25,15 +24,6 @@ pub(super) fn add(settings: &AddUser) -> Result<(), String> {
         Made::Password => {
             print(&format!("{name} had no password and has this one now (id {})\n", uid_of(&name)))
         }
-    }
-}
-
-/// Opens the database. Beside a running server its tables stay as they are: only with the directory
-/// to oneself may they be brought up to date.
-fn open(data: &Path) -> crate::domain::Result<Db> {
-    match Lock::take(data) {
-        Ok(_lock) => Db::open(&database_path(data)),
-        Err(_) => Db::open_beside(&database_path(data)),
     }
 }
 

@@ -30,6 +30,11 @@ const BUILT_IN: &[(&str, &str, &[u8])] = &[
     ("/icon.svg", "image/svg+xml", include_bytes!("../../web/icon.svg")),
 ];
 
+/// Whether it is the client library, which is there beside the owner's own app, too.
+fn is_library(path: &str) -> bool {
+    matches!(path, "/deuced.js" | "/deuced.d.ts")
+}
+
 /// Answers a GET for anything that is not the API's.
 ///
 /// # Errors
@@ -39,7 +44,14 @@ pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
     let path = request.path.clone();
     let read = server.app.file_aside(move || read(&root, &path)).await?;
     let file = read.map_err(|error| Error::unavailable("The page cannot be read").because(error))?;
-    let file = file.ok_or_else(|| Failure::new(404, "Not found"))?;
+    let Some(file) = file else {
+        // The owner's app may use our client without a copy of its own.
+        return if is_library(&request.path) {
+            Ok(built_in(request))
+        } else {
+            Err(Failure::new(404, "Not found"))
+        };
+    };
     if has_tag(request, &file.tag) {
         return Ok(page(Response::empty(304)).with("etag", file.tag).with("cache-control", file.caching));
     }
@@ -94,6 +106,7 @@ struct File {
 fn read(root: &Path, path: &str) -> io::Result<Option<File>> {
     match find(root, path) {
         Some(found) => load(&found, path).map(Some),
+        None if is_library(path) => Ok(None),
         None if root.join("index.html").is_file() => load(&root.join("index.html"), "/").map(Some),
         None => Ok(None),
     }

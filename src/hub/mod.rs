@@ -219,10 +219,12 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         // What was published before belongs to the subscription as it was.
         state.flush_room(room);
-        state.presence.pause();
+        let again = state.sessions[session.0].subscriptions.contains(&(room, form));
+        // Whoever begins anew has neither left nor come.
+        state.presence.set_paused(again);
         state.unsubscribe(session.0, room, form);
         state.subscribe(session.0, room, form, cursor, watches);
-        state.presence.go_on();
+        state.presence.set_paused(false);
         if let Some(room) = state.rooms.get_mut(&room) {
             room.channel.get_or_insert_with(|| Arc::from(channel));
         }

@@ -40,12 +40,8 @@ pub struct Presence {
 }
 
 impl Presence {
-    pub(super) fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    pub(super) fn go_on(&mut self) {
-        self.paused = false;
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Forgets a room that nobody listens to any more.

@@ -75,8 +75,12 @@ pub fn choice(call: &Call<'_>) -> Result<Response> {
 pub async fn choose(call: Call<'_>) -> Result<Response> {
     let (me, id) = (call.me()?, call.group()?);
     let mut fields = call.fields()?;
-    let (entries, reactions) = (fields.take_flag("entries")?, fields.take_flag("reactions")?);
-    let (joins, mentions) = (fields.take_flag("joins")?, fields.take_flag("mentions")?);
+    let mut flag = |name: &str| match fields.get(name) {
+        Some(Value::Null) => Err(Failure::new(400, format!("{name}: must be true or false"))),
+        _ => Ok(fields.take_flag(name)?),
+    };
+    let (entries, reactions) = (flag("entries")?, flag("reactions")?);
+    let (joins, mentions) = (flag("joins")?, flag("mentions")?);
     let change = move |before: Choice| Choice {
         entries: entries.unwrap_or(before.entries),
         reactions: reactions.unwrap_or(before.reactions),

@@ -12,18 +12,22 @@ pub(super) fn read(fields: &Map<String, Value>) -> Option<Asked> {
     let data = fields.get("data").and_then(Value::as_object);
     let field = |name: &str| fields.get(name).or_else(|| data?.get(name));
     let text = |name: &str| field(name).and_then(Value::as_str);
-    let channel = |name: &str| Channel::parse(text(name)?).ok();
+    let misfit = || Refusal::invalid("the frame does not fit");
+    let channel = |name: &str| {
+        let channel = text(name).ok_or_else(misfit)?;
+        Channel::parse(channel).map_err(|error| Refusal::of(&error))
+    };
     let command = match fields.get("type")?.as_str()? {
-        "ping" => field("ts").filter(|ts| ts.is_number()).map(|_| Command::Ping),
+        "ping" => field("ts").filter(|ts| ts.is_number()).map(|_| Command::Ping).ok_or_else(misfit),
         "subscribe" => {
             channel("topic").map(|channel| Command::Subscribe { channel, since: None, presence: false })
         }
-        "chat:send" => channel("room")
-            .zip(text("text").filter(|text| check_text(text).is_ok()))
-            .map(|(channel, text)| Command::Say(Some(channel), text.to_owned())),
+        "chat:send" => channel("room").and_then(|channel| {
+            let words = text("text").filter(|text| check_text(text).is_ok()).ok_or_else(misfit)?;
+            Ok(Command::Say(Some(channel), words.to_owned()))
+        }),
         _ => return None,
     };
-    let command = command.ok_or_else(|| Refusal::invalid("the frame does not fit"));
     Some(Asked { form: Form::Flat, id: None, command })
 }
 

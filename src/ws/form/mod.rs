@@ -80,6 +80,7 @@ impl Id {
             id @ (Value::String(_) | Value::Number(_)) => Some(Id(id.to_string())),
             _ => None,
         }
+        .filter(|id| id.0.len() <= crate::api::message::CLIENT_ID_BYTES)
     }
 }
 
@@ -149,8 +150,8 @@ impl Refusal {
 pub enum Read {
     /// Somebody's words.
     Asked(Asked),
-    /// JSON that no form knows.
-    Unknown,
+    /// JSON that no form knows, under this id if it has one.
+    Unknown(Option<Id>),
     /// No JSON.
     Garbage,
 }
@@ -158,7 +159,7 @@ pub enum Read {
 /// Reads a text that came to an endpoint.
 pub fn read(endpoint: &Endpoint, text: &str) -> Read {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return Read::Garbage };
-    let Value::Object(fields) = value else { return Read::Unknown };
+    let Value::Object(fields) = value else { return Read::Unknown(None) };
     let asked = match endpoint {
         Endpoint::Page(_) | Endpoint::Echo => path::read(&fields),
         Endpoint::Flat => flat::read(&fields),
@@ -174,7 +175,7 @@ pub fn read(endpoint: &Endpoint, text: &str) -> Read {
             }
         }
     };
-    asked.map_or(Read::Unknown, Read::Asked)
+    asked.map_or_else(|| Read::Unknown(Id::read(fields.get("id"))), Read::Asked)
 }
 
 /// A text field.

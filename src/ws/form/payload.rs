@@ -2,7 +2,7 @@
 //! same with more words. `docs/native.md` describes it for people.
 
 use super::{Asked, Command, Id, Outcome, Refusal, json};
-use crate::api::message::Which;
+use crate::api::message::{self, Which};
 use crate::api::room::Since;
 use crate::api::view::{self, talk::AuthorView, talk::NotificationView};
 use crate::domain::event::MessageRef;
@@ -85,15 +85,14 @@ pub(super) fn read(kind: &str, outer: &Map<String, Value>) -> Option<Asked> {
         _ => return None,
     };
     let id = Id::read(outer.get("id"));
-    let most = crate::api::message::CLIENT_ID_BYTES;
-    let command = match &id {
-        Some(id) if id.0.len() > most => Err(Refusal::invalid(format!("id: at most {most} bytes"))),
-        None if outer.get("id").is_some_and(|id| !id.is_null()) => {
-            Err(Refusal::invalid("id: a text or a number"))
-        }
+    let command = match outer.get("id") {
+        Some(given) if id.is_none() && !given.is_null() => Err(Refusal::invalid(format!(
+            "id: a number, or a text of at most {} bytes",
+            message::CLIENT_ID_BYTES
+        ))),
         _ => command,
     };
-    Some(Asked { form: Form::Payload, id: id.filter(|id| id.0.len() <= most), command })
+    Some(Asked { form: Form::Payload, id, command })
 }
 
 fn subscribe(fields: &Fields<'_>) -> std::result::Result<Command, Refusal> {
