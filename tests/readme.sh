@@ -46,7 +46,8 @@ cd "$home"
 answers=$(bash -euo pipefail -c "$smoke")
 cd "$root"
 printf '%s\n' "$answers"
-for expected in '"ok":true' '"joinedGroup":{' '"count":1' '"emoji":"🔥"' '"thoughts":"All well."'; do
+for expected in '"ok":true' '"joinedGroup":{' '"count":1' '"emoji":"🔥"' '"thoughts":"All well."' \
+    '"text":"Did you see it, @bob?"' '"type":"mention"' '"success":true'; do
     case $answers in *"$expected"*) ;; *) echo "the README's commands did not bring: $expected"; exit 1 ;; esac
 done
 stop
