@@ -118,7 +118,9 @@ impl Person {
                 is_open = self.act(&mut socket) && self.listen(&mut socket, Duration::from_millis(15));
             }
         }
-        // The world has calmed down: everything that was said gets its answer.
+        // The world has calmed down: everything that was said gets its answer, and the slow ones read
+        // like everybody.
+        self.is_slow = false;
         let mut socket = self.come_back(world);
         while !self.outbox.is_empty() && !world.is_broken.load(Ordering::Relaxed) {
             if !self.listen(&mut socket, PATIENCE) {
@@ -263,8 +265,9 @@ impl Person {
                     self.name
                 );
                 log.push(event["id"].as_str().unwrap().into());
-                if kind == "notification" {
-                    self.mentions.push(payload["notification"]["data"]["messageId"].to_string());
+                let data = &payload["notification"]["data"];
+                if kind == "notification" && data["type"] == "mention" {
+                    self.mentions.push(data["messageId"].to_string());
                 }
             }
         }
@@ -320,7 +323,7 @@ fn babble(world: &World, number: usize, client: &Client, seed: u64) {
             },
         );
         let end = Instant::now() + Duration::from_millis(u64::from(chance.generate_range(100..3000u32)));
-        while Instant::now() < end && world.goes_on() {
+        'connection: while Instant::now() < end && world.goes_on() {
             said += 1;
             let text = format!("babble {number} {said}");
             send(
@@ -331,14 +334,20 @@ fn babble(world: &World, number: usize, client: &Client, seed: u64) {
                     _ => json!({ "type": "message", "payload": { "channel": "general", "text": text } }),
                 },
             );
-            let pause = Duration::from_millis(u64::from(chance.generate_range(20..150u32)));
-            let _ = Wire::wait_for_any([socket.wire()], pause);
-            // Whatever comes is thrown away; some of it is never read.
-            if chance.generate_range(0..3u32) > 0 && socket.wire().ahead.is_empty() {
-                while Wire::wait_for_any([socket.wire()], Duration::ZERO) == [true] {
-                    if next(&mut socket, PATIENCE).is_none() {
-                        break;
-                    }
+            // Until the next word whatever comes is thrown away, and now and then not even read.
+            let pause = Duration::from_millis(u64::from(chance.generate_range(50..300u32)));
+            if chance.generate_range(0..4u32) == 0 {
+                thread::sleep(pause);
+                continue;
+            }
+            let next_word = Instant::now() + pause;
+            loop {
+                let left = next_word.saturating_duration_since(Instant::now());
+                if left.is_zero() || Wire::wait_for_any([socket.wire()], left) == [false] {
+                    break;
+                }
+                if next(&mut socket, PATIENCE).is_none() {
+                    break 'connection;
                 }
             }
         }
