@@ -42,10 +42,10 @@ pub struct Sign<'a> {
     pub nickname: Option<String>,
 }
 
-/// Tells a room that somebody types. Chat pages hear it all, the others not where it came from.
-pub fn typing(app: &App, from: SessionId, sign: Sign<'_>, words: Option<String>) {
-    let audience = Audience::Listeners(&[Form::Payload, Form::Path], Some(from));
-    whisper(app, sign, WhisperKind::Typing(words), audience);
+/// Tells a room that somebody types: the chat pages, and `everybody` else but the socket it came from.
+pub fn typing(app: &App, from: SessionId, sign: Sign<'_>, words: Option<String>, everybody: bool) {
+    let forms: &[Form] = if everybody { &[Form::Payload, Form::Path] } else { &[Form::Path] };
+    whisper(app, sign, WhisperKind::Typing(words), Audience::Listeners(forms, Some(from)));
 }
 
 /// Tells the chat pages of a room that one of them was opened, or closed.

@@ -398,7 +398,7 @@ impl Talk {
         let room = room::enter(self.app.db(), &self.who(), &channel)?;
         if self.may_type_again() {
             let sign = Sign { room, channel: &channel, author: self.author()?, nickname: None };
-            presence::typing(&self.app, self.session, sign, None);
+            presence::typing(&self.app, self.session, sign, None, true);
         }
         Ok(Outcome::Done(channel))
     }
@@ -477,8 +477,10 @@ impl Talk {
         }
         if words.typing {
             let here = self.app.hub.is_subscribed(self.session, page.room, Form::Path);
-            if here && self.may_type_again() {
-                presence::typing(&self.app, self.session, sign(&page), words.content);
+            if here {
+                // Chat pages hear every sign, the others one a second.
+                let everybody = self.may_type_again();
+                presence::typing(&self.app, self.session, sign(&page), words.content, everybody);
             }
             return None;
         }

@@ -31,6 +31,8 @@ pub fn show(call: &Call<'_>) -> Result<Response> {
         "timestamp": Time::now().to_string(),
         "uptime": app.started.elapsed().as_secs(),
         "version": env!("CARGO_PKG_VERSION"),
+        "name": env!("CARGO_PKG_NAME"),
+        "environment": "production",
     });
     Ok(Response::json(if well { 200 } else { 503 }, body.to_string()))
 }

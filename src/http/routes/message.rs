@@ -1,6 +1,7 @@
 //! Rooms and what is said in them.
 
 use super::Call;
+use crate::api::Db;
 use crate::api::message::{self, New, Which};
 use crate::api::pace::Deed;
 use crate::api::room::{self, Who};
@@ -12,8 +13,10 @@ use crate::http::message::Response;
 use serde_json::json;
 
 /// The rooms the caller may hear.
-pub fn rooms(call: &Call<'_>) -> Result<Response> {
-    Ok(Response::json(200, talk::rooms(&room::list(call.app().db(), call.me()?)?)?))
+pub async fn rooms(call: Call<'_>) -> Result<Response> {
+    let me = call.me()?;
+    let text = call.app().read_aside(move |db| talk::rooms(&room::list(db, me)?)).await?;
+    Ok(Response::json(200, text))
 }
 
 /// A page of what was said.
@@ -21,7 +24,7 @@ pub async fn list(call: Call<'_>) -> Result<Response> {
     let (who, channel) = (Who::Person(call.me()?), Channel::parse(&call.params[0])?);
     let limit = call.number("limit", 1)?.unwrap_or(50).min(call.app().limits().page_messages);
     let before = call.number("before", 1)?.map(|before| i64::try_from(before).unwrap_or(i64::MAX));
-    let read = move |db: &crate::api::Db| {
+    let read = move |db: &Db| {
         let (said, next) = message::history(db, &who, &channel, before, limit)?;
         talk::messages(&said, next)
     };

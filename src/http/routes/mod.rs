@@ -162,7 +162,7 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::RemoveReaction => reaction::remove(call).await,
         Verb::ListLocations => location::list(&call),
         Verb::AddLocation => location::add(call).await,
-        Verb::ListRooms => message::rooms(&call),
+        Verb::ListRooms => message::rooms(call).await,
         Verb::ListMessages => message::list(call).await,
         Verb::Say => message::say(call).await,
         Verb::EditMessage => message::edit(call).await,
