@@ -174,10 +174,14 @@ impl Client {
         self.request("POST", path).content(&kind, body).send()
     }
 
-    /// A socket that comes as a page's does: with the session cookie.
+    /// A socket that comes as a page's does: with the session cookie. Without a login its first word is
+    /// one that is never answered, so that it is not greeted.
     #[track_caller]
     pub fn socket(&self) -> Socket {
-        self.handshake().open()
+        match self.cookie().is_some() || self.bearer.is_some() {
+            true => self.handshake().open(),
+            false => self.handshake().saying(r#"{"type":"ack"}"#).open(),
+        }
     }
 
     /// An upgrade of `/ws` with this client's credentials, to be changed before it is sent.

@@ -90,6 +90,11 @@ impl Handshake {
         self
     }
 
+    /// A first word that is there before the server could greet, however busy the machine is.
+    pub fn saying(self, text: &str) -> Handshake {
+        self.followed_by(&frame(1, text.as_bytes()))
+    }
+
     /// The request as it goes out.
     pub fn bytes(&self) -> Vec<u8> {
         let mut text = format!("GET {} HTTP/1.1\r\n", self.target);

@@ -89,8 +89,8 @@ fn forged_tokens_are_refused() {
         assert_eq!(status(&server, token), 401, "{token}");
         server.nobody().handshake().header("Authorization", &format!("Bearer {token}")).refused(401);
         server.nobody().handshake().target(&format!("/realtime?token={token}")).refused(401);
-        let mut socket = server.nobody().socket();
-        socket.send_json(json!({ "type": "auth", "payload": { "token": token } }));
+        let auth = json!({ "type": "auth", "payload": { "token": token } });
+        let mut socket = server.nobody().handshake().saying(&auth.to_string()).open();
         assert_eq!(socket.expect_json()["payload"]["code"], "INVALID_TOKEN");
         socket.expect_close(1008);
     }
@@ -121,8 +121,8 @@ fn sockets_of(server: &Server, client: &Client) -> Vec<(&'static str, Socket)> {
         ("page", nobody().target(&format!("/chat/room/general?token={}", client.jwt())).open()),
         ("guarded", nobody().target(&format!("/chat/general?token={}", client.jwt())).open()),
     ];
-    let mut by_auth = nobody().open();
-    by_auth.send_json(json!({ "type": "auth", "payload": { "token": client.jwt() } }));
+    let auth = json!({ "type": "auth", "payload": { "token": client.jwt() } });
+    let mut by_auth = nobody().saying(&auth.to_string()).open();
     assert_eq!(by_auth.expect_json()["type"], "ack");
     sockets.push(("auth", by_auth));
     for (_, socket) in &mut sockets {
@@ -150,8 +150,8 @@ fn all_close(sockets: Vec<(&str, Socket)>, since: Instant) {
 
 /// A bell that is registered with this login.
 fn bell(server: &Server, client: &Client) -> Socket {
-    let mut socket = server.nobody().socket();
-    socket.send_json(json!({ "type": "register", "jwtToken": client.jwt() }));
+    let register = json!({ "type": "register", "jwtToken": client.jwt() });
+    let mut socket = server.nobody().handshake().saying(&register.to_string()).open();
     assert_eq!(socket.expect_json()["type"], "connected");
     assert_eq!(socket.expect_json()["type"], "registered");
     socket
