@@ -178,9 +178,7 @@ pub fn history(
     limit: u64,
 ) -> Result<(Vec<Said>, Option<i64>)> {
     let room = enter(db, who, channel)?;
-    let mut said = store::message::list(db, room, before.unwrap_or(i64::MAX), limit + 1)?;
-    let more = said.len() as u64 > limit;
-    said.truncate(limit as usize);
+    let (said, more) = store::message::list(db, room, before.unwrap_or(i64::MAX), limit)?;
     let next = said.last().map(|said| said.seq).filter(|_| more);
     Ok((said, next))
 }

@@ -229,11 +229,13 @@ pub fn catch_up(app: &App, session: SessionId) -> Result<Progress> {
             None => (&events[..], false),
         };
         let told = app.hub.replay(session, form, events);
-        if left && told == events.len() {
+        let all = told == events.len();
+        if left && all {
             app.hub.unsubscribe(session, room, form);
         }
         // A piece at a time, also for a socket that takes it all: others want their turn.
-        if told < events.len() || events.len() as u64 == most || !app.hub.has_taken_all(session) {
+        let is_whole = left || events[told - 1].seq == store::room::head(app.db(), room)?;
+        if !(all && is_whole && app.hub.has_taken_all(session)) {
             return Ok(Progress::More);
         }
     }

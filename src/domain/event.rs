@@ -88,6 +88,18 @@ pub enum Kind {
     AllRead,
 }
 
+impl Kind {
+    /// How long what people wrote in it is.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Kind::DeuceLogged(logged) => logged.0.thoughts.len(),
+            Kind::MessageSaid(message) => message.text.as_ref().map_or(0, String::len),
+            Kind::MessageEdited(_, text) => text.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What a group is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {

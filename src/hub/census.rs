@@ -16,6 +16,16 @@ pub enum Registration {
     As(UserId, TokenId),
 }
 
+impl Registration {
+    /// The person whose notifications are heard.
+    fn user(self) -> Option<UserId> {
+        match self {
+            Registration::As(user, _) => Some(user),
+            Registration::None | Registration::Anonymous => None,
+        }
+    }
+}
+
 impl Hub {
     /// Whose socket it is, if anybody's.
     pub fn owner(&self, session: SessionId) -> Option<Owner> {
@@ -41,9 +51,12 @@ impl Hub {
     /// notifications, and nobody else's.
     pub fn register(&self, session: SessionId, registration: Registration, cursor: i64) {
         let mut state = self.state.borrow_mut();
-        if state.sessions[session.0].registration == registration {
+        let before = std::mem::replace(&mut state.sessions[session.0].registration, registration);
+        if before.user() == registration.user() {
+            // Another login of the same person: nothing may be missed between the two.
             return;
         }
+        state.sessions[session.0].registration = before;
         state.unregister(session.0);
         state.sessions[session.0].registration = registration;
         if let Registration::As(user, _) = registration {

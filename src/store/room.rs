@@ -287,10 +287,24 @@ macro_rules! event_query {
 }
 pub(super) use event_query;
 
-/// At most `limit` events of a room after `cursor`, oldest first.
+/// What is read of a room's events or messages at a time, about: a few long ones must not fill the memory.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// At most `limit` events of a room after `cursor`, oldest first, and fewer if they are long, but at least one if
+/// there is one.
 pub fn events_after(db: &Db, room: RoomId, cursor: i64, limit: u64) -> Result<Vec<Event>> {
     let sql = concat!(event_query!(), " AND event.seq > ?2 ORDER BY event.seq LIMIT ?3");
-    db.all(sql, params![room.0, cursor, limit as i64], |row| from_row(room, row))
+    let params = params![room.0, cursor, limit as i64];
+    db.until(sql, params, |row| from_row(room, row), is_enough())
+}
+
+/// Counts the texts of events until they are long enough together.
+pub(super) fn is_enough() -> impl FnMut(&Event) -> bool {
+    let mut read = 0;
+    move |event| {
+        read += event.kind.text_bytes();
+        read >= PIECE_BYTES
+    }
 }
 
 mod column {
@@ -417,6 +431,25 @@ mod tests {
                 events_after(tx, room, 0, 1000).unwrap().iter().map(|event| event.seq).collect();
             assert_eq!(kept, (413..=600).collect::<Vec<_>>());
             assert_eq!(events_after(tx, room, 598, 1).unwrap()[0].seq, 599);
+        });
+    }
+
+    #[test]
+    fn a_few_long_events_are_a_whole_piece() {
+        in_tx(|tx| {
+            let ann = ann(tx).id;
+            let room = insert(tx, "one").unwrap();
+            for _ in 0..10 {
+                let text = Some("x".repeat(PIECE_BYTES / 3));
+                let message = Message { text, nickname: None, edited: false };
+                append(tx, room, ann, Kind::MessageSaid(Box::new(message)), 100).unwrap();
+            }
+            let read = |cursor| events_after(tx, room, cursor, 100).unwrap().len();
+            assert_eq!((read(0), read(4), read(9), read(10)), (4, 4, 1, 0));
+            let (said, more) = crate::store::message::list(tx, room, i64::MAX, 100).unwrap();
+            assert_eq!((said.len(), more), (4, true));
+            let (said, more) = crate::store::message::list(tx, room, 3, 100).unwrap();
+            assert_eq!((said.len(), more), (2, false));
         });
     }
 

@@ -151,7 +151,7 @@ impl Talk {
         let read = form::read(&self.endpoint, text);
         let form = match &read {
             Read::Asked(asked) => asked.form,
-            Read::Unknown(_) | Read::Garbage => self.manner,
+            Read::Unknown(..) | Read::Garbage => self.manner,
         };
         if self.greeting.take().is_some() && form == Form::User {
             self.send_if_any(form::connected().ok());
@@ -176,8 +176,8 @@ impl Talk {
                 self.manner = form;
                 self.carry_out(asked)
             }
-            Read::Unknown(id) => {
-                self.refuse(form, id.as_ref(), &Refusal::invalid("type: not known"));
+            Read::Unknown(id, why) => {
+                self.refuse(form, id.as_ref(), &Refusal::invalid(why));
                 None
             }
             Read::Garbage => self.on_garbage(),
