@@ -23,6 +23,7 @@ mod limit;
 mod location;
 mod login;
 mod member;
+mod metrics;
 mod notification;
 mod origin;
 mod pace;

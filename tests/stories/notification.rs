@@ -1,6 +1,10 @@
 //! Notifications: who is told of what, what they chose, and what they have read.
 
-use crate::harness::{Client, Native, Server, check, native::Cursor, server::PASSWORD};
+use crate::harness::{
+    Client, Native, Server, check,
+    native::Cursor,
+    server::{self, PASSWORD},
+};
 use serde_json::{Value, json};
 
 /// Ann and Bob in one group, each with an inbox open.
@@ -375,4 +379,38 @@ fn what_admins_send() {
     ann.post(path, body.clone()).refused_with(403);
     server.nobody().post(path, body).refused_with(401);
     of_ann.expect_silence();
+}
+
+#[test]
+fn what_programs_send() {
+    let server = Server::open();
+    let (ann, bob) = (server.person("Ann"), server.person("Bob"));
+    let mut of_bob = inbox(&bob);
+    let token = |more: &[&str]| {
+        let output =
+            server::run(&[&["token", "add", "Ann", "--data", server.data_text()], more].concat(), "");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let send = |token: &str| {
+        let body = json!({ "userId": bob.id(), "data": { "message": "the door is open", "type": "door" } });
+        let nobody = server.nobody();
+        let request =
+            nobody.request("POST", "/api/notifications").header("Authorization", &format!("Bearer {token}"));
+        request.json(&body).send()
+    };
+    let (may, may_not) = (token(&["--notify"]), token(&[]));
+    assert_eq!(send(&may).ok()["userId"], json!(bob.number()));
+    assert_eq!(rings(&mut of_bob, "door")["message"], "the door is open");
+    send(&may_not).refused_with(403);
+    send(&ann.token()).refused_with(403);
+    // Either is a login like any other.
+    for token in [&may, &may_not] {
+        let offer = format!("deuced.v1, jwt.{token}");
+        let native = Native::over(server.nobody().handshake().offering(&offer).open());
+        assert_eq!(native.hello["userId"], json!(ann.id()));
+    }
+    of_bob.expect_silence();
+    let unknown = server::run(&["token", "add", "Nobody", "--data", server.data_text()], "");
+    assert!(!unknown.status.success());
 }
