@@ -31,6 +31,7 @@ fn stalled(socket: Socket) -> Socket {
 /// Everything a socket still hears, and how it ended: with a pong that followed upon nothing, or for
 /// good.
 fn rest(socket: &mut Socket) -> (Vec<Value>, Frame) {
+    socket.wire().take_much();
     let mut heard: Vec<Value> = Vec::new();
     let mut before = None;
     loop {

@@ -59,6 +59,7 @@ fn what_happens_is_counted() {
 
     of_ann.socket.send_raw(&frame(1, b"{broken"));
     of_ann.socket.expect_close(1003);
+    drop(of_ann);
     of_bob.socket.leave();
     // The server notices the end of a connection in its own time.
     let start = Instant::now();
