@@ -3,7 +3,7 @@
 use crate::domain::event::MessageRef;
 use crate::domain::message::Said;
 use crate::domain::{EventId, Kind, Result, RoomId, Time, UserId};
-use crate::store::room::{code, event_query, from_row, state};
+use crate::store::room::{code, event_query, from_row, is_enough, state};
 use crate::store::{Db, Tx, deuce, time_at, user};
 use rusqlite::params;
 
@@ -57,20 +57,35 @@ pub fn delete_all(tx: &Tx<'_>, sender: UserId) -> Result<()> {
     Ok(())
 }
 
-/// At most `limit` messages of a room before the number `before`, newest first.
-pub fn list(db: &Db, room: RoomId, before: i64, limit: u64) -> Result<Vec<Said>> {
+/// At most `limit` messages of a room before the number `before`, newest first, and fewer if they are long; and
+/// whether there are more.
+pub fn list(db: &Db, room: RoomId, before: i64, limit: u64) -> Result<(Vec<Said>, bool)> {
     let sql = concat!(
         event_query!(),
         " AND event.seq < ?2 AND event.kind = 10 AND event.state <> 2 ORDER BY event.seq DESC LIMIT ?3"
     );
-    let events = db.all(sql, params![room.0, before, limit as i64], |row| from_row(room, row))?;
+    // One more than asked for tells whether there is a next page.
+    let params = params![room.0, before, limit as i64 + 1];
+    let mut is_enough = is_enough();
+    let mut long = false;
+    let mut events = db.until(
+        sql,
+        params,
+        |row| from_row(room, row),
+        |event| {
+            long = is_enough(event);
+            long
+        },
+    )?;
+    let more = long || events.len() as u64 > limit;
+    events.truncate(limit as usize);
     let said = events.into_iter().filter_map(|event| match event.kind {
         Kind::MessageSaid(message) => {
             Some(Said { id: event.id, seq: event.seq, author: event.author, at: event.at, message: *message })
         }
         _ => None,
     });
-    Ok(said.collect())
+    Ok((said.collect(), more))
 }
 
 /// Everything a person said and did not delete: the room's name, when, and what, oldest first.

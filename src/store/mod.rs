@@ -164,13 +164,29 @@ impl Db {
         &self,
         sql: &str,
         params: impl Params,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        self.until(sql, params, map, |_| false)
+    }
+
+    /// The rows up to the first one that is enough, that one included.
+    fn until<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
         mut map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut is_enough: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>> {
         let mut statement = self.statement(sql)?;
         let mut rows = statement.query(params)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(map(row)?);
+            let one = map(row)?;
+            let enough = is_enough(&one);
+            found.push(one);
+            if enough {
+                break;
+            }
         }
         Ok(found)
     }
