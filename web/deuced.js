@@ -370,6 +370,7 @@ class Client {
   #refused({ id, code, message }) {
     const request = this.#requests.get(id);
     const error = new DeucedError(code, message);
+    if (code === "INVALID_TOKEN") return this.#stop(1008, message);
     if (PASSING.has(code)) {
       // Frames beyond the rate are dropped, which is told once a second. So whatever has no answer is asked
       // again after more than a second, and slower; a message that did arrive is known by its id.

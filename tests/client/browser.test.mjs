@@ -178,7 +178,7 @@ story("back at once when the device is online again", async ({ device }) => {
   ann.link.mend();
   await ann.setOffline(false);
   const took = await untilOnline(ann);
-  assert.ok(took < 1500, `${took} ms`);
+  assert.ok(took < 3000, `${took} ms`);
   await ann.hears("general", 5);
 });
 
@@ -190,7 +190,7 @@ story("back at once when the page becomes visible", async ({ device }) => {
   ann.link.mend();
   await ann.turn("visible");
   const took = await untilOnline(ann);
-  assert.ok(took < 1500, `${took} ms`);
+  assert.ok(took < 3000, `${took} ms`);
 });
 
 /** Somebody outside of the browser, who is awake while it sleeps. */
@@ -266,7 +266,7 @@ for (const who of ["tab", "machine"]) {
     await ann.turn("visible");
     await ann.until(({ states }) => states.some((state) => state.name === "offline"), "it notices");
     const noticed = Date.now() - begin;
-    assert.ok(noticed > 2500 && noticed < 5000, `noticed after ${noticed} ms`);
+    assert.ok(noticed > 2500 && noticed < 8000, `noticed after ${noticed} ms`);
     ann.link.cut();
     ann.link.mend();
     await ann.hears("general", 5);

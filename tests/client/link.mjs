@@ -74,7 +74,7 @@ export class Link {
   #join(near) {
     if (this.#refusing) return near.resetAndDestroy();
     this.count += 1;
-    const far = connect({ host: "127.0.0.1", port: this.#target(), noDelay: true });
+    const far = connect({ host: "127.0.0.1", port: this.#target(), noDelay: true, allowHalfOpen: true });
     let socket = false;
     near.once("data", (bytes) => (socket = bytes.includes("GET /ws")));
     const ways = [new Way(this, "up", near, far), new Way(this, "down", far, near)];
@@ -92,8 +92,8 @@ export class Link {
     near.on("error", pipe.end);
     far.on("error", pipe.end);
     near.on("close", pipe.end);
-    // What the server said last, a close frame say, is still to be handed over.
-    far.on("close", () => ways[1].finish(pipe.end));
+    // What the server said last, a close frame say, is still to be handed over, and not overtaken by a reset.
+    far.on("end", () => ways[1].finish());
   }
 }
 
@@ -101,7 +101,7 @@ export class Link {
 class Way {
   #waiting = []; // {bytes, at}: what may leave when.
   #timer = null;
-  #last = null;
+  #ending = false;
   #stopped = false;
   choked = false;
 
@@ -129,14 +129,14 @@ class Way {
         this.#timer = null;
         this.flush();
       }, budget <= 0 ? TICK_MS : Math.max(1, this.#waiting[0].at - Date.now()));
-    } else if (this.#last) {
-      this.to.end(this.#last);
+    } else if (this.#ending) {
+      this.to.end();
     }
   }
 
-  /** Calls back when everything was handed over. */
-  finish(then) {
-    this.#last = then;
+  /** Ends the direction when everything was handed over. */
+  finish() {
+    this.#ending = true;
     this.flush();
   }
 
