@@ -285,6 +285,8 @@ export type ChannelEvent =
 export interface Notification {
   /** The same as the event's `seq`. */
   id: number;
+  /** Whose it is, by number. */
+  userId: number;
   data: Record<string, unknown>;
   /** ISO 8601, UTC. */
   createdAt: string;

@@ -3,13 +3,16 @@
 use crate::api::notification;
 use crate::api::room::{self, Who};
 use crate::domain::event::MessageRef;
-use crate::domain::message::{Message, Said, check_text, mentions};
+use crate::domain::message::{Mentions, Message, Said, check_text};
 use crate::domain::notification::{Mention, Notice};
 use crate::domain::{Author, Channel, Code, Error, Kind, Limits, Person, Result, RoomId, UserId};
 use crate::store::{self, Db, Tx};
 
 /// How long a message that is sent again is taken for the same one.
 const AGAIN_SECONDS: i64 = 600;
+
+/// How many people one message notifies at most.
+const MOST_MENTIONED: usize = 50;
 
 /// The longest name a client may give to a message.
 pub const CLIENT_ID_BYTES: usize = 200;
@@ -91,7 +94,8 @@ fn tell_mentioned(
     said: MessageRef,
     text: &str,
 ) -> Result<()> {
-    if !text.contains('@') {
+    let mentions = Mentions::of(text);
+    if mentions.is_empty() {
         return Ok(());
     }
     let concerned: Vec<Person> = match channel {
@@ -101,7 +105,7 @@ fn tell_mentioned(
         }
         _ => store::user::everybody(tx)?.into_iter().filter(|person| person.id != author.id).collect(),
     };
-    for person in concerned.into_iter().filter(|person| mentions(text, person)) {
+    for person in concerned.into_iter().filter(|person| mentions.name(person)).take(MOST_MENTIONED) {
         let mention = Mention { channel: channel.to_string(), seq: said.seq, message: said.id };
         notification::tell_mentioned(tx, limits, person.id, author, Notice::Mention(mention))?;
     }

@@ -24,6 +24,7 @@ pub(super) mod code {
     pub const MESSAGE_SAID: i64 = 10;
     pub const MESSAGE_EDITED: i64 = 11;
     pub const MESSAGE_DELETED: i64 = 12;
+    pub const PERSON_ERASED: i64 = 13;
     pub const NOTICE_CUSTOM: i64 = 20;
     pub const NOTICE_DEUCE: i64 = 21;
     pub const NOTICE_REACTION: i64 = 22;
@@ -64,6 +65,7 @@ fn columns(kind: &Kind) -> Columns<'_> {
         }
         Kind::MemberJoined(person) => Columns { person: Some(person.id), ..plain(code::MEMBER_JOINED) },
         Kind::MemberLeft(person) => Columns { person: Some(person.id), ..plain(code::MEMBER_LEFT) },
+        Kind::PersonErased(person) => Columns { person: Some(person.id), ..plain(code::PERSON_ERASED) },
         Kind::RoleChanged(person, role) => {
             Columns { person: Some(person.id), body: Some(role.as_str()), ..plain(code::ROLE_CHANGED) }
         }
@@ -138,6 +140,14 @@ pub fn named(db: &Db) -> Result<Vec<(RoomId, String)>> {
 /// How many rooms by name there are.
 pub fn count_named(db: &Db) -> Result<u64> {
     db.only("SELECT count(*) FROM room WHERE id <= ?1", [RoomId::FIRST_NAMED.0], |row| row.get(0))
+}
+
+/// The rooms in which somebody wrote something: messages, or entries of their groups. Looks at every event.
+pub fn written_in(db: &Db, user: UserId) -> Result<Vec<RoomId>> {
+    let sql = r#"SELECT room_id FROM event WHERE sender_id = ?1 AND kind = 10
+                 UNION SELECT "group".room_id FROM entry JOIN "group" ON "group".id = entry.group_id
+                 WHERE entry.user_id = ?1"#;
+    db.all(sql, [user.0], |row| Ok(RoomId(row.get(0)?)))
 }
 
 /// Removes a room with its log.
@@ -353,6 +363,7 @@ fn kind_from_row(room: RoomId, row: &Row<'_>, author: &Author) -> rusqlite::Resu
         code::REACTION_ADDED => Kind::ReactionAdded(entry()?, body()?),
         code::REACTION_REMOVED => Kind::ReactionRemoved(entry()?, body()?),
         code::MEMBER_JOINED => Kind::MemberJoined(person()?),
+        code::PERSON_ERASED => Kind::PersonErased(person()?),
         code::MEMBER_LEFT => Kind::MemberLeft(person()?),
         code::ROLE_CHANGED => Kind::RoleChanged(person()?, Role::parse(&body()?).unwrap_or(Role::Member)),
         code::GROUP_CHANGED => Kind::GroupChanged(Box::new(Naming {
@@ -468,6 +479,7 @@ mod tests {
                 Kind::ReactionRemoved(entry, "🔥".to_owned()),
                 Kind::MemberJoined(ann.clone()),
                 Kind::MemberLeft(ann.clone()),
+                Kind::PersonErased(ann.clone()),
                 Kind::RoleChanged(ann.clone(), Role::Admin),
                 Kind::GroupChanged(Box::new(naming)),
                 Kind::GroupDeleted,

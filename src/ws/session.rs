@@ -166,7 +166,7 @@ impl Session {
                 return Some(failed(&error));
             }
         }
-        if let Err(error) = self.talk.begin(greeting) {
+        if let Err(error) = self.talk.begin(greeting, self.gate.most()) {
             return Some(failed(&error));
         }
         self.feed(read_ahead)
@@ -233,7 +233,7 @@ impl Session {
 
     async fn catch_up(&mut self) -> Option<Leave> {
         match room::catch_up(&self.app, self.id) {
-            Ok(Progress::Done) => None,
+            Ok(Progress::Done) => self.talk.tell_missed_presence().err().map(|error| failed(&error)),
             Ok(Progress::More) => {
                 smol::future::yield_now().await;
                 None

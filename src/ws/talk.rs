@@ -9,7 +9,8 @@ use crate::api::meter::Meter;
 use crate::api::presence::{self, Sign};
 use crate::api::room::{self, Since, Who};
 use crate::api::{App, notification, token, user};
-use crate::domain::{Author, Channel, Code, Error, Result, UserId, WhisperKind};
+use crate::domain::{Author, Channel, Code, Error, Result, RoomId, UserId, WhisperKind};
+use crate::domain::{id::random, token::base64url};
 use crate::hub::{Ending, Form, Owner, Registration, SessionId};
 use crate::ws::form::{self, Asked, Command, Hello, Id, Joining, Outcome, Read, Refusal, Words};
 use crate::ws::rate::{Rate, Verdict};
@@ -49,7 +50,9 @@ pub(super) struct Talk {
     channel: Option<Box<Channel>>,
     rate: Rate,
     answers: VecDeque<Answer>,
-    typed: Option<Instant>,
+    typed: Option<(RoomId, Instant)>,
+    /// Whether a chat page has come into its room.
+    entered: bool,
 }
 
 impl Talk {
@@ -73,6 +76,7 @@ impl Talk {
             rate,
             answers: VecDeque::new(),
             typed: None,
+            entered: false,
         }
     }
 
@@ -80,7 +84,7 @@ impl Talk {
     ///
     /// # Errors
     /// Those of the storage.
-    pub(super) fn begin(&mut self, greeting: Greeting) -> Result<()> {
+    pub(super) fn begin(&mut self, greeting: Greeting, longest: u64) -> Result<()> {
         let owner = self.app.hub.owner(self.session);
         let uid = owner.map(|owner| user::find(self.app.db(), owner.user)).transpose()?.map(|user| user.uid);
         match greeting {
@@ -88,10 +92,10 @@ impl Talk {
             Greeting::Native => {
                 let hello = Hello {
                     v: 1,
-                    conn: &self.session.to_string(),
+                    conn: &base64url(&random::<12>()),
                     user_id: uid.as_deref(),
                     heartbeat: self.app.limits().ping_every_seconds,
-                    max_payload: self.app.limits().frame_bytes,
+                    max_payload: longest,
                 };
                 self.send(&form::hello(&hello)?);
             }
@@ -103,6 +107,7 @@ impl Talk {
                 self.app.hub.set_nickname(self.session, name);
             }
             room::subscribe(&self.app, self.session, &self.who(), Form::Path, &page.channel, None, false)?;
+            self.entered = true;
             presence::page(&self.app, sign(&page), WhisperKind::PageOpened);
         }
         Ok(())
@@ -137,9 +142,22 @@ impl Talk {
         Poll::Ready(())
     }
 
+    /// Says anew who is there, in the channels whose comings and goings the socket missed while it was behind.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(super) fn tell_missed_presence(&self) -> Result<()> {
+        for room in self.app.hub.take_missed_presence(self.session) {
+            let Some(channel) = self.app.hub.channel(room) else { continue };
+            self.send(&form::members(&channel, &room::members(&self.app, room)?)?);
+        }
+        Ok(())
+    }
+
     /// Takes leave of what the socket's end is told to.
     pub(super) fn end(&mut self) {
-        if let Endpoint::Page(page) = &self.endpoint {
+        let Endpoint::Page(page) = &self.endpoint else { return };
+        if self.entered {
             self.app.hub.unsubscribe(self.session, page.room, Form::Path);
             presence::page(&self.app, sign(page), WhisperKind::PageClosed);
         }
@@ -314,7 +332,7 @@ impl Talk {
         if !again && mine >= limits.registered_sockets_per_user {
             return self.refuse_registration("CONNECTION_LIMIT_PER_USER_EXCEEDED");
         }
-        let inbox = crate::domain::RoomId::inbox(me.user);
+        let inbox = RoomId::inbox(me.user);
         match room::head(&self.app, inbox) {
             Ok(head) => {
                 self.app.hub.register(self.session, Registration::As(me.user, me.token.id), head);
@@ -396,18 +414,20 @@ impl Talk {
 
     fn typing(&mut self, channel: Channel) -> Result<Outcome> {
         let room = room::enter(self.app.db(), &self.who(), &channel)?;
-        if self.may_type_again() {
+        if self.may_type_again(room) {
             let sign = Sign { room, channel: &channel, author: self.author()?, nickname: None };
             presence::typing(&self.app, self.session, sign, None, true);
         }
         Ok(Outcome::Done(channel))
     }
 
-    fn may_type_again(&mut self) -> bool {
+    fn may_type_again(&mut self, room: RoomId) -> bool {
         let now = Instant::now();
-        let again = self.typed.is_none_or(|typed| now.saturating_duration_since(typed) >= TYPING_EVERY);
+        let again = self
+            .typed
+            .is_none_or(|(typed, at)| typed != room || now.saturating_duration_since(at) >= TYPING_EVERY);
         if again {
-            self.typed = Some(now);
+            self.typed = Some((room, now));
         }
         again
     }
@@ -479,7 +499,7 @@ impl Talk {
             let here = self.app.hub.is_subscribed(self.session, page.room, Form::Path);
             if here {
                 // Chat pages hear every sign, the others one a second.
-                let everybody = self.may_type_again();
+                let everybody = self.may_type_again(page.room);
                 presence::typing(&self.app, self.session, sign(&page), words.content, everybody);
             }
             return None;

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 pub use group::Joining;
 pub use path::{Words, echo};
-pub use payload::{Hello, hello};
+pub use payload::{Hello, hello, members};
 pub use user::{connected, refused as registration_refused, registered};
 
 /// What the hub is made with.
