@@ -69,21 +69,15 @@ class Client {
   #maxPayload = 1_048_576;
 
   constructor(options = {}) {
-    const globals = globalThis;
-    this.#options = {
-      WebSocket: globals.WebSocket,
-      window: globals.addEventListener ? globals : null,
-      document: globals.document,
-      random: Math.random,
-      outboxLimit: 1000,
-      ...options,
-    };
+    const { WebSocket, document } = globalThis;
+    const window = globalThis.addEventListener ? globalThis : null;
+    this.#options = { WebSocket, window, document, random: Math.random, outboxLimit: 1000, ...options };
     this.#url = socketUrl(options.url);
     this.#store = new Store(options.storage ?? defaultStorage(), options.prefix ?? "deuced:");
     this.#clock = new Clock(options.timers);
     this.#pace = new Pace(this.#clock);
-    this.#options.window?.addEventListener("online", this.#onOnline);
-    this.#options.document?.addEventListener("visibilitychange", this.#onVisible);
+    this.#options.window?.addEventListener("online", this.#onChange);
+    this.#options.document?.addEventListener("visibilitychange", this.#onChange);
     this.#connect();
   }
 
@@ -115,14 +109,8 @@ class Client {
     return this.#request({ type: "message", id, payload: { channel: plain(channel), text }, at: this.#store.moment() });
   }
 
-  edit(channel, seq, text) {
-    return this.#request({ type: "edit", payload: { channel: plain(channel), seq, text } });
-  }
-
-  delete(channel, seq) {
-    return this.#request({ type: "delete", payload: { channel: plain(channel), seq } });
-  }
-
+  edit(channel, seq, text) { return this.#request({ type: "edit", payload: { channel: plain(channel), seq, text } }); }
+  delete(channel, seq) { return this.#request({ type: "delete", payload: { channel: plain(channel), seq } }); }
   read(seq) { return this.#request({ type: "read", payload: { seq } }); }
   readAll() { return this.#request({ type: "read", payload: { all: true } }); }
 
@@ -142,7 +130,7 @@ class Client {
     const { name } = this.#state;
     if (name === "online") return this.#probe(WAKE_MS, () => this.wake());
     // An attempt from before the sleep may be waiting for an answer that nobody sends any more.
-    if (name === "connecting" && this.#clock.now() - this.#attempt.at > WAKE_MS) this.#drop("a new attempt");
+    if (name === "connecting" && this.#clock.now() - this.#attempt.at > WAKE_MS) this.#lost(1006, "a new attempt");
     if (this.#state.name === "offline") this.#connect();
   }
 
@@ -154,15 +142,14 @@ class Client {
 
   // ---- The connection
 
-  #onOnline = () => this.wake();
-
-  #onVisible = () => {
-    if (this.#options.document.visibilityState !== "hidden") this.wake();
+  /** The device is online, or the page is seen or hidden. */
+  #onChange = ({ type }) => {
+    if (type === "online" || this.#options.document.visibilityState === "visible") this.wake();
   };
 
   async #connect() {
     const attempt = (this.#attempt = { at: this.#clock.now(), token: null, handIn: false });
-    this.#clock.set("connection", ATTEMPT_MS, () => this.#drop("no answer"));
+    this.#clock.set("connection", ATTEMPT_MS, () => this.#lost(1006, "no answer"));
     this.#become({ name: "connecting" });
     let { token } = this.#options;
     try {
@@ -201,6 +188,7 @@ class Client {
       case "ack": return this.#acknowledged(payload);
       case "error": return this.#refused(payload);
       case "typing": return this.#subscriptions.get(payload.channel)?.tell("typing", payload.from);
+      case "members": return this.#subscriptions.get(payload.channel)?.called(payload.members);
       case "joined":
       case "left": return this.#subscriptions.get(payload.channel)?.moved(frame.type, payload.member);
       default: if (Number.isInteger(payload.seq)) this.#deliver(frame, payload);
@@ -255,8 +243,8 @@ class Client {
 
   #stop(code, reason) {
     if (this.#state.name === "stopped") return;
-    this.#options.window?.removeEventListener("online", this.#onOnline);
-    this.#options.document?.removeEventListener("visibilitychange", this.#onVisible);
+    this.#options.window?.removeEventListener("online", this.#onChange);
+    this.#options.document?.removeEventListener("visibilitychange", this.#onChange);
     this.#detach(code === 1000 ? 1000 : 4000, reason);
     const error = new DeucedError("STOPPED", `stopped: ${code} ${reason}`);
     const subscriptions = [...this.#subscriptions.values()];
@@ -269,12 +257,7 @@ class Client {
     for (const listeners of Object.values(this.#listeners)) listeners.clear();
   }
 
-  /** A connection that is no use any more. A dead one would take minutes to say so itself. */
-  #drop(reason) {
-    this.#lost(1006, reason);
-  }
-
-  /** Lets go of the socket, whatever becomes of it. */
+  /** Lets go of the socket, whatever becomes of it: a dead one would take minutes to say that it is closed. */
   #detach(code, reason) {
     const socket = this.#socket;
     this.#socket = this.#attempt = null;
@@ -300,7 +283,7 @@ class Client {
     this.#transmit({ type: "ping" });
     this.#clock.set("heartbeat", limit, () => {
       if (!this.#probing) return this.#watch();
-      this.#drop("silent");
+      this.#lost(1006, "silent");
       afterwards?.();
     });
   }
@@ -372,9 +355,7 @@ class Client {
     }
   }
 
-  #transmit(frame) {
-    this.#socket.send(JSON.stringify(frame));
-  }
+  #transmit(frame) { this.#socket.send(JSON.stringify(frame)); }
 
   #acknowledged({ id, ...answer }) {
     if (this.#state.name === "connecting" && this.#attempt.handIn) return this.#welcomed(answer.userId);
@@ -389,11 +370,14 @@ class Client {
   #refused({ id, code, message }) {
     const request = this.#requests.get(id);
     const error = new DeucedError(code, message);
+    if (code === "INVALID_TOKEN") return this.#stop(1008, message);
     if (PASSING.has(code)) {
-      // Frames beyond the rate are dropped, and not each of them is told; the rest is asked again. A
-      // message that did arrive is known by its id.
-      for (const other of this.#requests.values()) if (other === request || code === "RATE_LIMITED") other.sent = false;
-      this.#pausedUntil = this.#clock.now() + this.#backoff(this.#refusals++);
+      // Frames beyond the rate are dropped, which is told once a second. So whatever has no answer is asked
+      // again after more than a second, and slower; a message that did arrive is known by its id.
+      const all = code === "RATE_LIMITED";
+      for (const other of this.#requests.values()) if (all || other === request) other.sent = false;
+      if (all) this.#pace.halve();
+      this.#pausedUntil = this.#clock.now() + this.#backoff(++this.#refusals);
     } else if (!request) {
       this.#emit("error", error);
     } else {
@@ -429,13 +413,15 @@ class Client {
     const subscription = this.#subscriptions.get(payload.channel);
     const next = subscription?.cursor?.seq + 1;
     if (!subscription?.live || payload.seq < next) return;
-    if (payload.seq > next) return this.#drop(`${payload.channel}: ${next} is missing`); // And is sent next time.
+    if (payload.seq > next) return this.#lost(1006, `${payload.channel}: ${next} is missing`); // And is sent next time.
     subscription.tell("event", { ...payload, type, id, timestamp });
     this.#advance(subscription, { seq: payload.seq, id });
     // Whoever left has heard everything, unless they are back already; the server knows.
     const parted = PARTINGS.has(type) && (payload.user?.id ?? this.#userId) === this.#userId;
-    if (parted && this.#subscriptions.get(payload.channel) === subscription) this.#ask(subscription);
+    if (parted && this.#isCurrent(subscription)) this.#ask(subscription);
   }
+
+  #isCurrent(subscription) { return this.#subscriptions.get(subscription.channel) === subscription; }
 
   #advance(subscription, cursor) {
     subscription.cursor = cursor;
@@ -443,7 +429,7 @@ class Client {
   }
 
   #unsubscribe(subscription) {
-    if (this.#subscriptions.get(subscription.channel) !== subscription) return;
+    if (!this.#isCurrent(subscription)) return;
     this.#subscriptions.delete(subscription.channel);
     subscription.failed(new DeucedError("UNSUBSCRIBED"));
     const ours = [...this.#requests.values()].filter((request) => request.subscription === subscription);
@@ -454,9 +440,10 @@ class Client {
 
   /** The server will not have this subscription any more. */
   #ended(subscription, error) {
-    if (this.#subscriptions.get(subscription.channel) !== subscription) return;
+    if (!this.#isCurrent(subscription)) return;
     this.#subscriptions.delete(subscription.channel);
-    if (error.code === "FORBIDDEN" && subscription.options.store !== false) this.#store.setCursor(subscription.channel, null);
+    const isStored = subscription.options.store !== false;
+    if (error.code === "FORBIDDEN" && isStored) this.#store.setCursor(subscription.channel, null);
     subscription.failed(error);
     subscription.tell("ended", error);
   }
@@ -526,11 +513,13 @@ class Store {
   }
 
   /** When something was said: ascending, whatever the clock does. */
-  moment() {
-    return (this.#last = Math.max(Date.now(), this.#last + 1));
+  moment() { return (this.#last = Math.max(Date.now(), this.#last + 1)); }
+
+  cursor(channel) {
+    const cursor = this.#get(this.#key("cursor", channel));
+    return Number.isInteger(cursor?.seq) ? cursor : null;
   }
 
-  cursor(channel) { return this.#get(this.#key("cursor", channel)); }
   setCursor(channel, cursor) { this.#set(this.#key("cursor", channel), cursor); }
 
   keep({ id, payload, at }) { this.#set(this.#key("outbox", id), { id, payload, at }); }
@@ -617,6 +606,8 @@ class Clock {
 /** How fast frames may be sent: a bucket that fills with time. */
 class Pace {
   #clock;
+  #burst = BURST;
+  #perSecond = FRAMES_PER_SECOND;
   #left = BURST;
   #filledAt;
 
@@ -627,7 +618,7 @@ class Pace {
 
   take() {
     const now = this.#clock.now();
-    this.#left = Math.min(BURST, this.#left + ((now - this.#filledAt) / 1000) * FRAMES_PER_SECOND);
+    this.#left = Math.min(this.#burst, this.#left + ((now - this.#filledAt) / 1000) * this.#perSecond);
     this.#filledAt = now;
     if (this.#left < 1) return false;
     this.#left -= 1;
@@ -635,8 +626,12 @@ class Pace {
   }
 
   /** How long until there is one to take, in milliseconds. */
-  wait() {
-    return Math.ceil((Math.max(0, 1 - this.#left) / FRAMES_PER_SECOND) * 1000);
+  wait() { return Math.ceil((Math.max(0, 1 - this.#left) / this.#perSecond) * 1000); }
+
+  /** For servers whose owner wants less. */
+  halve() {
+    this.#burst = Math.max(1, this.#burst / 2);
+    this.#perSecond = Math.max(1, this.#perSecond / 2);
   }
 }
 
@@ -645,7 +640,8 @@ class Pace {
 const plain = (channel) => channel.replace(/^room:/, "");
 const keyOf = (member) => member.id ?? `guest ${member.name}`;
 const requestOf = (request) => ({ id: uuid(), sent: false, tries: 0, resolve() {}, reject() {}, ...request });
-const frameOf = ({ id, type, payload }) => JSON.stringify({ type, id, payload: typeof payload === "function" ? payload() : payload });
+const frameOf = ({ id, type, payload }) =>
+  JSON.stringify({ type, id, payload: typeof payload === "function" ? payload() : payload });
 
 /** Where the socket is: on the server the page came from, unless told otherwise. */
 function socketUrl(url = "/ws") {

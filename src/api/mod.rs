@@ -25,7 +25,7 @@ pub mod token;
 pub mod user;
 pub mod view;
 
-use crate::domain::{Error, Event, Kind, Limits, Result};
+use crate::domain::{Error, Event, Kind, Limits, Person, Result, UserId};
 use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::Db;
@@ -34,6 +34,7 @@ use crate::store::{Tx, Writer, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -74,6 +75,8 @@ pub struct App {
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
     recent_logins: RefCell<Recent>,
+    /// What people are called, read once in a turn of the loop.
+    names: RefCell<HashMap<UserId, Option<Person>>>,
     /// What signs the tokens that say who they are for.
     token_key: Vec<u8>,
     idle_reader: Arc<Mutex<Option<Db>>>,
@@ -104,6 +107,7 @@ impl App {
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
             recent_logins: RefCell::default(),
+            names: RefCell::default(),
             token_key,
             idle_reader: Arc::default(),
             db: Db::open_reader(&path)?,
@@ -206,6 +210,10 @@ impl App {
     pub fn end_turn(&self) {
         self.hub.flush();
         presence::tell_arrivals(self);
+        let mut names = self.names.borrow_mut();
+        if !names.is_empty() {
+            *names = HashMap::new();
+        }
     }
 
     /// What the writer has done so far, and how many writes wait.

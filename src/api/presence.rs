@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Instant};
 
 /// Tells the watchers who has come in this turn of the loop.
 pub fn tell_arrivals(app: &App) {
-    for (room, being) in app.hub.take_arrivals() {
+    for (room, being) in app.hub.take_arrivals(Instant::now()) {
         tell(app, room, &being, WhisperKind::Arrived);
     }
 }
@@ -20,7 +20,11 @@ pub fn tell_departures(app: &App) {
 }
 
 fn tell(app: &App, room: RoomId, being: &Being, kind: WhisperKind) {
-    match room::name_of(app.db(), being) {
+    // In a crowd everybody would hear of everybody.
+    if app.hub.listeners(room) as u64 > app.limits().people_present {
+        return;
+    }
+    match room::name_of(app, being) {
         Ok(author) => {
             let Some((author, channel)) = author.zip(app.hub.channel(room)) else { return };
             let whisper = Whisper { room, channel, author, nickname: None, at: Time::now(), kind };

@@ -4,7 +4,7 @@
 //! that no event falls between what was and what will be.
 
 use crate::api::{App, group};
-use crate::domain::{Channel, Code, Error, Event, EventId, GroupId, Kind, Result, RoomId, UserId};
+use crate::domain::{Author, Channel, Code, Error, Event, EventId, GroupId, Kind, Result, RoomId, UserId};
 use crate::hub::{Being, Form, SessionId};
 use crate::store::{self, Db};
 
@@ -155,20 +155,27 @@ pub fn unsubscribe(app: &App, session: SessionId, who: &Who, form: Form, channel
     Ok(())
 }
 
-/// Who is in a room, by name.
+/// Who is in a room, by name; of a crowd a part.
 ///
 /// # Errors
 /// Those of the storage.
-pub fn members(app: &App, room: RoomId) -> Result<Vec<crate::domain::Author>> {
-    app.hub.present(room).into_iter().filter_map(|being| name_of(app.db(), &being).transpose()).collect()
+pub fn members(app: &App, room: RoomId) -> Result<Vec<Author>> {
+    let present = app.hub.present(room).into_iter().take(app.limits().people_present as usize);
+    present.filter_map(|being| name_of(app, &being).transpose()).collect()
 }
 
 /// What somebody is called; `None` for who is not there any more.
-pub(super) fn name_of(db: &Db, being: &Being) -> Result<Option<crate::domain::Author>> {
-    Ok(match being {
-        Being::Person(user) => store::user::person(db, *user)?.map(crate::domain::Author::Person),
-        Being::Guest(_, name) => Some(crate::domain::Author::Guest(name.to_string())),
-    })
+pub(super) fn name_of(app: &App, being: &Being) -> Result<Option<Author>> {
+    let user = match being {
+        Being::Guest(_, name) => return Ok(Some(Author::Guest(name.to_string()))),
+        Being::Person(user) => *user,
+    };
+    if let Some(known) = app.names.borrow().get(&user) {
+        return Ok(known.clone().map(Author::Person));
+    }
+    let person = store::user::person(app.db(), user)?;
+    app.names.borrow_mut().insert(user, person.clone());
+    Ok(person.map(Author::Person))
 }
 
 /// A room one may hear, for a list.
@@ -222,18 +229,24 @@ pub fn catch_up(app: &App, session: SessionId) -> Result<Progress> {
         if first.seq != cursor + 1 {
             return Ok(Progress::TooLate);
         }
-        // The log may say already that the person left; what follows is not for them.
-        let leaving = |event: &Event| matches!(&event.kind, Kind::MemberLeft(who) if Some(who.id) == person);
+        // The log may say already that the person left; what follows is not for them. Who listens since then
+        // is back.
+        let since = app.hub.since(session, room, form).unwrap_or_default();
+        let leaving = |event: &Event| {
+            event.seq > since && matches!(&event.kind, Kind::MemberLeft(who) if Some(who.id) == person)
+        };
         let (events, left) = match events.iter().position(leaving) {
             Some(position) => (&events[..=position], true),
             None => (&events[..], false),
         };
         let told = app.hub.replay(session, form, events);
-        if left && told == events.len() {
+        let all = told == events.len();
+        if left && all {
             app.hub.unsubscribe(session, room, form);
         }
         // A piece at a time, also for a socket that takes it all: others want their turn.
-        if told < events.len() || events.len() as u64 == most || !app.hub.has_taken_all(session) {
+        let is_whole = left || events[told - 1].seq == store::room::head(app.db(), room)?;
+        if !(all && is_whole && app.hub.has_taken_all(session)) {
             return Ok(Progress::More);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::api::{group, view};
 use crate::domain::text::{Lines, clean};
-use crate::domain::{Error, Limits, Person, Result, Role, User, UserId, user};
+use crate::domain::{Error, Kind, Limits, Person, Result, Role, User, UserId, user};
 use crate::store::{self, Db, Tx, user::NewUser};
 
 /// The person, who must still be there.
@@ -103,12 +103,16 @@ pub fn add_or_give_password(
 ///
 /// # Errors
 /// `Invalid` when it is not a fit name, or taken.
-pub fn rename(tx: &Tx<'_>, me: UserId, username: &str) -> Result<User> {
+pub fn rename(tx: &Tx<'_>, limits: &Limits, me: UserId, username: &str) -> Result<User> {
     user::check_username(username)?;
     if !store::user::set_username(tx, me, username)? {
         return Err(Error::invalid("Username already taken"));
     }
-    find(tx, me)
+    let user = find(tx, me)?;
+    for (_, room) in store::member::groups_of(tx, me)? {
+        store::room::append(tx, room, me, Kind::PersonChanged(user.person()), limits.events_per_room)?;
+    }
+    Ok(user)
 }
 
 /// Everything the server knows of a person, entries included, as the JSON text to hand out.
@@ -150,11 +154,14 @@ pub fn erase(tx: &Tx<'_>, limits: &Limits, me: UserId) -> Result<Option<String>>
         if place.role == Role::Admin && store::member::count_admins(tx, id)? == 1 {
             if let Some(heir) = store::member::oldest_other(tx, id, me)? {
                 store::member::set_role(tx, id, heir, Role::Admin)?;
-                let kind = crate::domain::Kind::RoleChanged(store::room::person(tx, heir)?, Role::Admin);
+                let kind = Kind::RoleChanged(store::room::person(tx, heir)?, Role::Admin);
                 store::room::append(tx, room, me, kind, limits.events_per_room)?;
             }
         }
         group::part(tx, limits, id, place, me)?;
+    }
+    for room in store::room::written_in(tx, me)? {
+        store::room::append(tx, room, me, Kind::PersonErased(user.person()), limits.events_per_room)?;
     }
     store::invite::delete_of(tx, me, None)?;
     store::reaction::delete_of(tx, me)?;

@@ -80,12 +80,28 @@ pub enum Kind {
     MessageEdited(MessageRef, String),
     /// A message was deleted. Also what remains of `MessageSaid` afterwards.
     MessageDeleted(MessageRef),
+    /// A member is called differently now.
+    PersonChanged(Person),
+    /// Somebody deleted their account: what they wrote here is blank.
+    PersonErased(Person),
     /// The person whose inbox this is was notified.
     Notified(Box<Notification>),
     /// The person read the notification of this number.
     NotificationRead(i64),
     /// The person read everything up to here.
     AllRead,
+}
+
+impl Kind {
+    /// How long what people wrote in it is.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Kind::DeuceLogged(logged) => logged.0.thoughts.len(),
+            Kind::MessageSaid(message) => message.text.as_ref().map_or(0, String::len),
+            Kind::MessageEdited(_, text) => text.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What a group is called.

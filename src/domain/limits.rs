@@ -113,6 +113,7 @@ limits! {
     events_per_room = 100_000, 100..=100_000_000, "events", "events kept for catching up; older ones are trimmed";
     notifications_per_user = 1000, 10..=1_000_000, "events", "notifications and read marks kept of one person; older ones are trimmed";
     rooms = 1000, 1..=1_000_000, "rooms", "rooms by name with something in their log; 403, error LIMIT";
+    people_present = 200, 1..=10_000, "people", "people of a room of whom it is told who comes and goes; where there are more, it is not told";
     page_messages = 100, 1..=1000, "messages", "messages, or notifications, of one page";
     page_entries = 100, 1..=1000, "entries", "entries of one page where paging was asked for";
 

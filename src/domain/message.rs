@@ -44,18 +44,42 @@ pub fn check_text(text: &str) -> Result<()> {
     }
 }
 
-/// Whether a text mentions somebody: `@` and one of their names, whatever the case, and no letter
-/// or digit behind it.
-pub fn mentions(text: &str, person: &Person) -> bool {
-    let text = text.to_lowercase();
-    let names = [person.name.to_lowercase(), person.login_name.to_lowercase()];
-    text.match_indices('@').any(|(at, _)| {
-        let rest = &text[at + 1..];
-        names.iter().filter(|name| !name.is_empty()).any(|name| {
-            let after = rest.strip_prefix(name.as_str());
+/// The names a text mentions: what stands behind each `@`.
+pub struct Mentions(Vec<String>);
+
+/// Whoever mentions more than so many, or later than that, means nobody.
+const MOST_MENTIONS: usize = 50;
+const MOST_MENTION_BYTES: usize = 16 << 10;
+/// A name is not longer than this.
+const NAME_CHARACTERS: usize = 220;
+
+impl Mentions {
+    /// Those of a text.
+    pub fn of(text: &str) -> Mentions {
+        let at = text.match_indices('@').map(|(at, _)| at).take_while(|at| *at < MOST_MENTION_BYTES);
+        let behind = |at: usize| {
+            let name: String = text[at + 1..].chars().take(NAME_CHARACTERS).collect();
+            name.to_lowercase()
+        };
+        Mentions(at.take(MOST_MENTIONS).map(behind).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether somebody is among them: by one of their names, whatever the case, and no letter or digit behind
+    /// it.
+    pub fn name(&self, person: &Person) -> bool {
+        let names = [person.name.to_lowercase(), person.login_name.to_lowercase()];
+        let is_named = |behind: &String, name: &String| {
+            let after = behind.strip_prefix(name.as_str());
             after.is_some_and(|after| !after.chars().next().is_some_and(char::is_alphanumeric))
-        })
-    })
+        };
+        let names = names.iter().filter(|name| !name.is_empty());
+        names.into_iter().any(|name| self.0.iter().any(|behind| is_named(behind, name)))
+    }
 }
 
 #[cfg(test)]
@@ -82,12 +106,13 @@ mod tests {
         };
         let ann = person("Ann B", "ann");
         for text in ["@ann", "hi @ANN!", "(@Ann B)", "a@ann", "@bob @ann"] {
-            assert!(mentions(text, &ann), "{text}");
+            assert!(Mentions::of(text).name(&ann), "{text}");
         }
         for text in ["ann", "@anna", "@ ann", "@an", "@"] {
-            assert!(!mentions(text, &ann), "{text}");
+            assert!(!Mentions::of(text).name(&ann), "{text}");
         }
-        assert!(!mentions("@", &person("", "")));
-        assert!(mentions("@ПЁТР, привет", &person("Пётр", "")));
+        assert!(!Mentions::of("@").name(&person("", "")));
+        assert!(Mentions::of("@ПЁТР, привет").name(&person("Пётр", "")));
+        assert_eq!(Mentions::of(&"@".repeat(1 << 20)).0.len(), MOST_MENTIONS);
     }
 }

@@ -3,6 +3,7 @@
 //! A group's room has the number the database gave it. An inbox and a room by name have numbers that
 //! follow from whose and which they are, so that one can listen before anything was ever said there.
 
+use crate::domain::text::is_invisible;
 use crate::domain::{Error, GroupId, Result, RoomId, UserId};
 use sha2::{Digest, Sha256};
 
@@ -43,9 +44,12 @@ impl Channel {
             return Err(Error::forbidden("Not authorized"));
         }
         let fits = (1..=MOST_CHARACTERS).contains(&name.chars().take(MOST_CHARACTERS + 1).count());
-        match fits && !name.chars().any(char::is_control) && !name.starts_with("room:") {
+        let plain = name.trim() == name && !name.chars().any(is_invisible) && !name.starts_with("room:");
+        match fits && plain {
             true => Ok(Channel::Named(name.to_owned())),
-            false => Err(Error::invalid("channel: 1 to 100 characters without control characters")),
+            false => {
+                Err(Error::invalid("channel: 1 to 100 characters that can be seen, without blanks around"))
+            }
         }
     }
 }
@@ -104,7 +108,9 @@ mod tests {
             assert_eq!(Channel::parse(text).unwrap(), channel, "{text}");
         }
         assert_eq!(Channel::Group(group).to_string(), format!("group:{group}"));
-        for bad in ["", "room:", "a\nb", "group:x", "user:7", "room:room:x", &"x".repeat(101)] {
+        for bad in
+            ["", "room:", "a\nb", " a", "a\u{200b}", "group:x", "user:7", "room:room:x", &"x".repeat(101)]
+        {
             assert!(Channel::parse(bad).is_err(), "{bad:?}");
         }
     }

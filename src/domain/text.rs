@@ -11,6 +11,14 @@ pub enum Lines {
     Many,
 }
 
+/// Whether nobody sees a character: controls, and those that only steer how others are shown. In a name they
+/// would make one look like another.
+pub fn is_invisible(c: char) -> bool {
+    let steers = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' |
+        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+    c.is_control() || steers
+}
+
 /// The text without control characters and surrounding blanks, at least `min` and at most `max`
 /// characters long.
 ///

@@ -85,7 +85,9 @@ pub fn socket_caller(server: &Server, head: &Head, offers: &[&str]) -> Result<Op
 
 /// The token among the subprotocols offered: behind `jwt.`, or bare, which is known by its form.
 fn token_of<'a>(offers: &[&'a str]) -> Option<&'a str> {
-    let looks_like_one = |offer: &str| Secret::parse(offer).is_some() || offer.split('.').count() == 3;
+    // A signed token begins with a JSON object in base 64.
+    let is_signed = |offer: &str| offer.starts_with("eyJ") && offer.split('.').count() == 3;
+    let looks_like_one = |offer: &str| Secret::parse(offer).is_some() || is_signed(offer);
     offers.iter().find_map(|offer| match offer.strip_prefix("jwt.") {
         Some(token) => Some(token),
         None => looks_like_one(offer).then_some(*offer),

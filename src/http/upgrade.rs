@@ -3,6 +3,7 @@
 
 use crate::api::room::{self, Who};
 use crate::api::{App, user};
+use crate::domain::text::is_invisible;
 use crate::domain::token::base64;
 use crate::domain::{self, Author, Channel, Error, UserId};
 use crate::http::Server;
@@ -170,20 +171,14 @@ fn endpoint(
         Path::Realtime => caller.map(|_| Endpoint::Flat).ok_or_else(Error::unauthorized),
         Path::Echo => caller.map(|_| Endpoint::Echo).ok_or_else(Error::unauthorized),
         Path::Room(name) => {
-            let username = head.query.get("username").map(str::trim).filter(|name| !name.is_empty());
+            let username = head.query.get("username").unwrap_or_default();
             page(&server.app, name, username, caller, guest).map(|page| Endpoint::Page(Box::new(page)))
         }
     }
 }
 
 /// A chat page's room and name. Nobody goes by the name of somebody else who has an account.
-fn page(
-    app: &App,
-    name: &str,
-    username: Option<&str>,
-    caller: Option<UserId>,
-    guest: bool,
-) -> domain::Result<Page> {
+fn page(app: &App, name: &str, username: &str, caller: Option<UserId>, guest: bool) -> domain::Result<Page> {
     const MOST_CHARACTERS: usize = 50;
     let channel = Channel::parse(name)?;
     let who = match caller {
@@ -195,20 +190,18 @@ fn page(
         Channel::Me => return Err(Error::unauthorized()),
         _ => room::enter(app.db(), &who, &channel)?,
     };
-    let given: Option<String> =
-        username.map(|name| name.chars().filter(|c| !c.is_control()).take(MOST_CHARACTERS).collect());
-    let taken = match &given {
-        Some(name) => user::is_name_of_somebody(app.db(), name, caller)?,
-        None => false,
-    };
+    let seen: String = username.chars().filter(|c| !is_invisible(*c)).take(MOST_CHARACTERS).collect();
+    let given = Some(seen.trim()).filter(|name| !name.is_empty());
+    let name = given.unwrap_or("Anonymous");
+    let taken = user::is_name_of_somebody(app.db(), name, caller)?;
     let (author, nickname) = match caller {
         Some(me) => {
             let person = user::person(app.db(), me)?;
-            let nickname = given.filter(|name| !taken && *name != person.name);
+            let nickname = given.filter(|name| !taken && *name != person.name).map(str::to_owned);
             (Author::Person(person), nickname)
         }
         None if taken => return Err(Error::unauthorized()),
-        None => (Author::Guest(given.unwrap_or_else(|| "Anonymous".to_owned())), None),
+        None => (Author::Guest(name.to_owned()), None),
     };
     Ok(Page { channel, room, author, nickname })
 }

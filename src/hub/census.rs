@@ -2,7 +2,7 @@
 
 use crate::domain::{RoomId, TokenId, UserId};
 use crate::hub::{Form, Hub, Owner, SessionId, State};
-use std::rc::Rc;
+use std::{mem, rc::Rc};
 
 /// Whether a socket has registered for notifications, which is apart from being logged in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,16 @@ pub enum Registration {
     As(UserId, TokenId),
 }
 
+impl Registration {
+    /// Where it hears its notifications.
+    fn inbox(self) -> Option<RoomId> {
+        match self {
+            Registration::As(user, _) => Some(RoomId::inbox(user)),
+            Registration::None | Registration::Anonymous => None,
+        }
+    }
+}
+
 impl Hub {
     /// Whose socket it is, if anybody's.
     pub fn owner(&self, session: SessionId) -> Option<Owner> {
@@ -24,12 +34,13 @@ impl Hub {
 
     /// Says whose socket it is from now on.
     pub fn set_owner(&self, session: SessionId, owner: Owner) {
-        self.state.borrow_mut().sessions[session.0].owner = Some(owner);
+        self.state.borrow_mut().turn_into(session.0, |session| session.owner = Some(owner));
     }
 
     /// Says what somebody without a login is called.
     pub fn set_nickname(&self, session: SessionId, nickname: &str) {
-        self.state.borrow_mut().sessions[session.0].nickname = Some(Rc::from(nickname));
+        let nickname = Some(Rc::from(nickname));
+        self.state.borrow_mut().turn_into(session.0, |session| session.nickname = nickname);
     }
 
     /// For whom a socket has registered.
@@ -38,17 +49,9 @@ impl Hub {
     }
 
     /// Registers a socket, or registers it anew; from event `cursor` of the inbox on it hears the person's
-    /// notifications, and nobody else's.
+    /// notifications, and nobody else's. With another login of the same person it goes on where it is.
     pub fn register(&self, session: SessionId, registration: Registration, cursor: i64) {
-        let mut state = self.state.borrow_mut();
-        if state.sessions[session.0].registration == registration {
-            return;
-        }
-        state.unregister(session.0);
-        state.sessions[session.0].registration = registration;
-        if let Registration::As(user, _) = registration {
-            state.subscribe(session.0, RoomId::inbox(user), Form::User, cursor, false);
-        }
+        self.state.borrow_mut().register(session.0, registration, cursor);
     }
 
     /// How many sockets have registered: in all, and for one person.
@@ -92,19 +95,26 @@ impl Hub {
 }
 
 impl State {
-    /// Takes a socket's notifications away. It goes on as one that registered for nobody.
-    fn unregister(&mut self, session: usize) {
-        if let Registration::As(user, _) = self.sessions[session].registration {
-            self.unsubscribe(session, RoomId::inbox(user), Form::User);
-            self.sessions[session].registration = Registration::Anonymous;
+    fn register(&mut self, session: usize, registration: Registration, cursor: i64) {
+        let before = mem::replace(&mut self.sessions[session].registration, registration);
+        let (left, entered) = (before.inbox(), registration.inbox());
+        if left == entered {
+            return;
+        }
+        if let Some(inbox) = left {
+            self.unsubscribe(session, inbox, Form::User);
+        }
+        if let Some(inbox) = entered {
+            self.subscribe(session, inbox, Form::User, cursor);
         }
     }
 
+    /// Takes the notifications of some from their sockets, which go on as ones that registered for nobody.
     pub(super) fn unregister_where(&mut self, which: impl Fn(UserId, TokenId) -> bool) {
         let registered = self.sessions.iter().filter(|(_, session)| {
             matches!(session.registration, Registration::As(user, token) if which(user, token))
         });
         let leaving: Vec<usize> = registered.map(|(key, _)| key).collect();
-        leaving.into_iter().for_each(|session| self.unregister(session));
+        leaving.into_iter().for_each(|session| self.register(session, Registration::Anonymous, 0));
     }
 }

@@ -90,12 +90,6 @@ impl Sink for crate::io::Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId(usize);
 
-impl std::fmt::Display for SessionId {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{:x}", self.0)
-    }
-}
-
 /// Whose socket it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -202,7 +196,7 @@ impl Hub {
     /// The caller reads the room's head and calls this in the same turn of the loop; then no event
     /// falls between.
     pub fn subscribe(&self, session: SessionId, room: RoomId, form: Form, cursor: i64) {
-        self.state.borrow_mut().subscribe(session.0, room, form, cursor, false);
+        self.state.borrow_mut().subscribe(session.0, room, form, cursor);
     }
 
     /// Lets a socket listen to a room, called `channel` on the wire, anew: from after event `cursor`, which may
@@ -219,12 +213,8 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         // What was published before belongs to the subscription as it was.
         state.flush_room(room);
-        let again = state.sessions[session.0].subscriptions.contains(&(room, form));
-        // Whoever begins anew has neither left nor come.
-        state.presence.set_paused(again);
-        state.unsubscribe(session.0, room, form);
-        state.subscribe(session.0, room, form, cursor, watches);
-        state.presence.set_paused(false);
+        state.subscribe(session.0, room, form, cursor);
+        state.begin_anew(session.0, room, form, (cursor, head), watches);
         if let Some(room) = state.rooms.get_mut(&room) {
             room.channel.get_or_insert_with(|| Arc::from(channel));
         }
@@ -233,6 +223,11 @@ impl Hub {
             session.lagging = true;
             session.wake();
         }
+    }
+
+    /// The room's head when a socket began to listen to it. Whatever happened up to there, it may listen.
+    pub fn since(&self, session: SessionId, room: RoomId, form: Form) -> Option<i64> {
+        self.state.borrow().find(session.0, room, form).map(|found| found.since)
     }
 
     /// Whether a socket listens to a room in a form.
@@ -254,7 +249,7 @@ impl Hub {
     pub fn follow(&self, user: UserId, room: RoomId, cursor: i64) {
         let mut state = self.state.borrow_mut();
         for session in state.sessions_where(|owner| owner.user == user && owner.follows) {
-            state.subscribe(session, room, Form::Group, cursor, false);
+            state.subscribe(session, room, Form::Group, cursor);
         }
     }
 
@@ -345,13 +340,12 @@ impl Hub {
     /// Sends a frame to one socket alone. One that takes nothing and has too much waiting is ended.
     pub fn send(&self, session: SessionId, frame: &[u8]) {
         let most = self.outbox_bytes;
-        let mut state = self.state.borrow_mut();
-        state.traffic.bytes += frame.len() as u64;
-        let session = &mut state.sessions[session.0];
+        let State { sessions, traffic, .. } = &mut *self.state.borrow_mut();
+        let session = &mut sessions[session.0];
         if session.outbox.bytes() + frame.len() > most {
             session.end(Ending::TooSlow);
         } else {
-            session.write(frame, &mut None);
+            traffic.bytes += session.write(frame, &mut None);
         }
     }
 
@@ -436,8 +430,8 @@ impl Hub {
         if let Some(subscription) = state.subscription(session.0, last.room, form) {
             let told = last.seq - std::mem::replace(&mut subscription.cursor, last.seq);
             state.counters.deliveries += told as u64;
-            state.traffic.bytes += frames.len() as u64;
-            state.sessions[session.0].write(&frames, &mut None);
+            let State { sessions, traffic, .. } = &mut *state;
+            traffic.bytes += sessions[session.0].write(&frames, &mut None);
         }
         taken
     }
@@ -460,7 +454,7 @@ impl State {
         owned.map(|(key, _)| key).collect()
     }
 
-    fn subscribe(&mut self, session: usize, room: RoomId, form: Form, cursor: i64, watches: bool) {
+    fn subscribe(&mut self, session: usize, room: RoomId, form: Form, cursor: i64) {
         if self.sessions[session].subscriptions.contains(&(room, form)) {
             return;
         }
@@ -468,8 +462,30 @@ impl State {
         self.sessions[session].subscriptions.push((room, form));
         let room = self.rooms.entry(room).or_default();
         room.listeners[form as usize] += 1;
-        room.watchers += usize::from(watches);
-        room.subscriptions.push(Subscription { session, form, since: cursor, cursor, watches });
+        room.subscriptions.push(Subscription { session, form, since: cursor, cursor, watches: false });
+    }
+
+    /// Sets a subscription to another place. Nobody comes or goes with that.
+    fn begin_anew(
+        &mut self,
+        session: usize,
+        id: RoomId,
+        form: Form,
+        (cursor, head): (i64, i64),
+        watches: bool,
+    ) {
+        let Some(subscription) = self.subscription(session, id, form) else { return };
+        (subscription.cursor, subscription.since) = (cursor, head);
+        let watched = std::mem::replace(&mut subscription.watches, watches);
+        if watched != watches {
+            let Some(room) = self.rooms.get_mut(&id) else { return };
+            if watches {
+                room.watchers += 1
+            } else {
+                room.watchers -= 1
+            }
+            self.forget_if_unwatched(id);
+        }
     }
 
     /// Ends a subscription; `true` if there was one.
@@ -493,10 +509,9 @@ impl State {
         }
         if room.subscriptions.is_empty() {
             self.rooms.remove(&id);
-            self.presence.forget(id);
-        } else {
-            self.note_departure(id, session);
         }
+        self.forget_if_unwatched(id);
+        self.note_departure(id, session);
     }
 
     fn subscription(&mut self, session: usize, room: RoomId, form: Form) -> Option<&mut Subscription> {
@@ -537,15 +552,14 @@ impl State {
                 continue;
             }
             let frames = &room.frames[subscription.form as usize];
-            if subscription.cursor < first {
-                session.write(frames, &mut shared[subscription.form as usize]);
+            traffic.bytes += if subscription.cursor < first {
+                session.write(frames, &mut shared[subscription.form as usize])
             } else {
                 // Joined between the commit and now: the events up to its cursor are known to it.
                 let known = room.marks.iter().take_while(|(seq, _)| *seq <= subscription.cursor).last();
                 let begin = known.map_or(0, |(_, ends)| ends[subscription.form as usize]);
-                session.write(&frames[begin..], &mut None);
-            }
-            traffic.bytes += frames.len() as u64;
+                session.write(&frames[begin..], &mut None)
+            };
             counters.deliveries += (last - subscription.cursor).max(0) as u64;
             subscription.cursor = subscription.cursor.max(last);
         }

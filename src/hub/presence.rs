@@ -7,7 +7,7 @@
 use crate::domain::{RoomId, UserId, Whisper};
 use crate::hub::{Form, Hub, Session, SessionId, State};
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     mem,
     rc::Rc,
     sync::Arc,
@@ -16,10 +16,10 @@ use std::{
 };
 
 /// How long somebody may be gone before it is told.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Somebody who can be somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Being {
     /// A person, however many sockets they have.
     Person(UserId),
@@ -31,20 +31,14 @@ pub enum Being {
 #[derive(Default)]
 pub struct Presence {
     arrived: Vec<(RoomId, Being)>,
-    /// In the order in which their grace ends.
-    leaving: VecDeque<(Instant, RoomId, Being)>,
-    /// While a subscription is replaced nobody comes or goes.
-    paused: bool,
+    /// In the order in which their grace ends; it begins with the end of the turn in which they left.
+    leaving: VecDeque<(Option<Instant>, RoomId, Being)>,
     /// Waits for somebody to leave.
     task: Option<Waker>,
 }
 
 impl Presence {
-    pub(super) fn set_paused(&mut self, paused: bool) {
-        self.paused = paused;
-    }
-
-    /// Forgets a room that nobody listens to any more.
+    /// Forgets who came and went in a room.
     pub(super) fn forget(&mut self, room: RoomId) {
         self.arrived.retain(|(arrived, _)| *arrived != room);
         self.leaving.retain(|(_, left, _)| *left != room);
@@ -70,16 +64,18 @@ impl Hub {
     pub fn present(&self, room: RoomId) -> Vec<Being> {
         let state = self.state.borrow();
         let Some(found) = state.rooms.get(&room) else { return Vec::new() };
-        let mut present: Vec<Being> = Vec::new();
+        let mut known = HashSet::new();
         let here = found.subscriptions.iter().filter_map(|listed| state.being(listed.session));
         // Those in their grace are still there for everybody who watches.
         let leaving = state.presence.leaving.iter().filter(|(_, left, _)| *left == room);
-        for being in here.chain(leaving.map(|(_, _, being)| being.clone())) {
-            if !present.contains(&being) {
-                present.push(being);
-            }
-        }
-        present
+        here.chain(leaving.map(|(_, _, being)| being.clone()))
+            .filter(|being| known.insert(being.clone()))
+            .collect()
+    }
+
+    /// How many subscriptions a room has.
+    pub fn listeners(&self, room: RoomId) -> usize {
+        self.state.borrow().rooms.get(&room).map_or(0, |room| room.subscriptions.len())
     }
 
     /// A watched room's name on the wire.
@@ -87,28 +83,50 @@ impl Hub {
         self.state.borrow().rooms.get(&room)?.channel.clone()
     }
 
-    /// Who has come into a watched room since this was last asked.
-    pub fn take_arrivals(&self) -> Vec<(RoomId, Being)> {
-        mem::take(&mut self.state.borrow_mut().presence.arrived)
+    /// The rooms of which a socket has to be told anew who is there, because it was behind when somebody came or
+    /// went.
+    pub fn take_missed_presence(&self, session: SessionId) -> Vec<RoomId> {
+        let mut state = self.state.borrow_mut();
+        if !mem::take(&mut state.sessions[session.0].missed_presence) {
+            return Vec::new();
+        }
+        let listens = state.sessions[session.0].subscriptions.iter();
+        let watched = listens.filter(|(room, form)| {
+            state.find(session.0, *room, *form).is_some_and(|subscription| subscription.watches)
+        });
+        watched.map(|(room, _)| *room).collect()
+    }
+
+    /// Who has come into a watched room since this was last asked. The grace of those who left since then begins
+    /// `now`.
+    pub fn take_arrivals(&self, now: Instant) -> Vec<(RoomId, Being)> {
+        let presence = &mut self.state.borrow_mut().presence;
+        for (due, ..) in presence.leaving.iter_mut().rev().take_while(|(due, ..)| due.is_none()) {
+            *due = Some(now + GRACE);
+        }
+        if let Some(task) = presence.task.take_if(|_| !presence.leaving.is_empty()) {
+            task.wake();
+        }
+        mem::take(&mut presence.arrived)
     }
 
     /// When the next grace ends. The task is woken when there is one.
     pub fn poll_departure(&self, context: &mut Context<'_>) -> Poll<Instant> {
         let mut state = self.state.borrow_mut();
         match state.presence.leaving.front() {
-            Some((due, ..)) => Poll::Ready(*due),
-            None => {
+            Some((Some(due), ..)) => Poll::Ready(*due),
+            _ => {
                 state.presence.task = Some(context.waker().clone());
                 Poll::Pending
             }
         }
     }
 
-    /// Who is gone for good, as of now.
+    /// Who is gone for good, as of `now`.
     pub fn take_departures(&self, now: Instant) -> Vec<(RoomId, Being)> {
         let mut state = self.state.borrow_mut();
         let leaving = &mut state.presence.leaving;
-        let due = leaving.iter().take_while(|(due, ..)| *due <= now).count();
+        let due = leaving.iter().take_while(|(due, ..)| due.is_some_and(|due| due <= now)).count();
         leaving.drain(..due).map(|(_, room, being)| (room, being)).collect()
     }
 
@@ -120,8 +138,7 @@ impl Hub {
         let State { sessions, rooms, counters, traffic, .. } = &mut *state;
         let Some(room) = rooms.get(&whisper.room) else { return };
         for form in Form::ALL {
-            let mut frame = Vec::new();
-            let mut shared = None;
+            let (mut frame, mut shared) = (None, None);
             for listed in room.subscriptions.iter().filter(|listed| listed.form == form) {
                 let concerned = match audience {
                     Audience::Watchers(about) => {
@@ -134,15 +151,20 @@ impl Hub {
                     }
                 };
                 let session = &mut sessions[listed.session];
+                if concerned && session.lagging && matches!(audience, Audience::Watchers(_)) {
+                    session.missed_presence = true;
+                }
                 if !concerned || session.lagging || session.outbox.bytes() > self.outbox_bytes {
                     continue;
                 }
-                if frame.is_empty() {
+                let frame = frame.get_or_insert_with(|| {
+                    let mut frame = Vec::new();
                     (self.render.whisper)(form, whisper, &mut frame);
-                }
-                session.write(&frame, &mut shared);
-                counters.whispers += 1;
-                traffic.bytes += frame.len() as u64;
+                    frame
+                });
+                let told = session.write(frame, &mut shared);
+                counters.whispers += u64::from(told > 0);
+                traffic.bytes += told;
             }
         }
     }
@@ -153,39 +175,69 @@ impl State {
         self.sessions.get(session).and_then(|found| being(session, found))
     }
 
-    fn is_here(&self, room: RoomId, being: &Being) -> bool {
-        let Some(room) = self.rooms.get(&room) else { return false };
-        room.subscriptions.iter().any(|listed| self.being(listed.session).as_ref() == Some(being))
+    fn is_watched(&self, room: RoomId) -> bool {
+        self.rooms.get(&room).is_some_and(|room| room.watchers > 0)
     }
 
-    fn is_watched(&self, room: RoomId) -> bool {
-        !self.presence.paused && self.rooms.get(&room).is_some_and(|room| room.watchers > 0)
+    /// Who comes and goes while nobody watches is not kept, so what was kept would not be true any more.
+    pub(super) fn forget_if_unwatched(&mut self, room: RoomId) {
+        if !self.is_watched(room) {
+            self.presence.forget(room);
+        }
     }
 
     /// Called before a socket begins to listen.
     pub(super) fn note_arrival(&mut self, room: RoomId, session: usize) {
-        if !self.is_watched(room) {
-            return;
-        }
-        let Some(being) = self.being(session) else { return };
-        if !self.presence.stay(room, &being) && !self.is_here(room, &being) {
-            self.presence.arrived.push((room, being));
+        if let Some(being) = self.being(session) {
+            self.come(room, being, None);
         }
     }
 
     /// Called after a socket has stopped listening.
     pub(super) fn note_departure(&mut self, room: RoomId, session: usize) {
-        if !self.is_watched(room) {
+        if let Some(being) = self.being(session) {
+            self.go(room, being);
+        }
+    }
+
+    /// Makes a socket somebody else's. In its rooms somebody comes with that, and somebody goes.
+    pub(super) fn turn_into(&mut self, session: usize, change: impl FnOnce(&mut Session)) {
+        let before = self.being(session);
+        change(&mut self.sessions[session]);
+        let after = self.being(session);
+        if before == after {
             return;
         }
-        let Some(being) = self.being(session) else { return };
-        if self.is_here(room, &being) {
-            return;
+        let subscriptions = self.sessions[session].subscriptions.iter();
+        let mut rooms: Vec<RoomId> = subscriptions.map(|(room, _)| *room).collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        for room in rooms {
+            after.iter().for_each(|being| self.come(room, being.clone(), Some(session)));
+            before.iter().for_each(|being| self.go(room, being.clone()));
         }
-        self.presence.leaving.push_back((Instant::now() + GRACE, room, being));
-        if let Some(task) = self.presence.task.take() {
-            task.wake();
+    }
+
+    /// Whoever has not been there comes; `with` is the socket that makes the difference.
+    fn come(&mut self, room: RoomId, being: Being, with: Option<usize>) {
+        let here = |state: &State| state.is_here(room, &being, with);
+        if self.is_watched(room) && !self.presence.stay(room, &being) && !here(self) {
+            self.presence.arrived.push((room, being));
         }
+    }
+
+    /// Whoever is there no longer goes.
+    fn go(&mut self, room: RoomId, being: Being) {
+        if self.is_watched(room) && !self.is_here(room, &being, None) {
+            self.presence.leaving.push_back((None, room, being));
+        }
+    }
+
+    /// Whether a socket of somebody, other than this one, listens to a room.
+    fn is_here(&self, room: RoomId, being: &Being, but: Option<usize>) -> bool {
+        let Some(room) = self.rooms.get(&room) else { return false };
+        let mut others = room.subscriptions.iter().filter(|listed| Some(listed.session) != but);
+        others.any(|listed| self.being(listed.session).as_ref() == Some(being))
     }
 }
 

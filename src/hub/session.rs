@@ -16,6 +16,8 @@ pub(super) struct Session {
     /// Passed over since its socket stopped taking everything.
     pub(super) lagging: bool,
     pub(super) ending: Option<Ending>,
+    /// Whether it was passed over when somebody came or went where it watches.
+    pub(super) missed_presence: bool,
     /// Whether anything arrived since the last ping.
     pub(super) alive: bool,
     /// Since when the socket has taken nothing of what waits.
@@ -34,6 +36,7 @@ impl Session {
             subscriptions: Vec::new(),
             lagging: false,
             ending: None,
+            missed_presence: false,
             alive: true,
             stuck_since: None,
         }
@@ -59,11 +62,11 @@ impl Session {
         }
     }
 
-    /// Writes bytes or queues what the socket does not take. `shared` keeps one copy of the bytes
-    /// for all the sockets that have to wait for the same ones.
-    pub(super) fn write(&mut self, bytes: &[u8], shared: &mut Option<Rc<[u8]>>) {
+    /// Writes bytes or queues what the socket does not take; says how many are on their way. `shared`
+    /// keeps one copy of the bytes for all the sockets that have to wait for the same ones.
+    pub(super) fn write(&mut self, bytes: &[u8], shared: &mut Option<Rc<[u8]>>) -> u64 {
         if bytes.is_empty() || self.ending.is_some() {
-            return;
+            return 0;
         }
         let taken = match self.outbox.is_empty() {
             false => 0,
@@ -71,7 +74,10 @@ impl Session {
                 Ok(taken) => taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(_) => return self.end(Ending::Gone),
+                Err(_) => {
+                    self.end(Ending::Gone);
+                    return 0;
+                }
             },
         };
         if taken < bytes.len() {
@@ -82,5 +88,6 @@ impl Session {
         } else {
             self.stuck_since = None;
         }
+        bytes.len() as u64
     }
 }

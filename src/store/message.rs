@@ -3,27 +3,26 @@
 use crate::domain::event::MessageRef;
 use crate::domain::message::Said;
 use crate::domain::{EventId, Kind, Result, RoomId, Time, UserId};
-use crate::store::room::{code, event_query, from_row, state};
+use crate::store::room::{code, event_query, from_row, is_enough, state};
 use crate::store::{Db, Tx, deuce, time_at, user};
 use rusqlite::params;
+use sha2::{Digest, Sha256};
 
-/// The message that its sender called so, with the same text, in the same room: that it is sent again. Since
-/// `since`, or ever when the name is too long to be a counter that began anew.
-pub fn find_sent(
-    db: &Db,
-    room: RoomId,
-    sender: UserId,
-    client_id: &str,
-    text: Option<&str>,
-    since: Time,
-) -> Result<Option<MessageRef>> {
-    const UNIQUE: usize = 16;
-    let since = if client_id.len() >= UNIQUE { i64::MIN } else { since.millis() };
-    // Of a message that was changed since, nobody knows the text it was sent with.
-    let sql =
-        "SELECT id, seq FROM event WHERE sender_id = ?1 AND client_id = ?2 AND room_id = ?3 AND at >= ?5
-               AND (body IS ?4 OR state <> 0) ORDER BY seq DESC LIMIT 1";
-    db.one(sql, params![sender.0, client_id, room.0, text, since], |row| {
+/// The name under which a message is kept, so that it is known when it is sent again: what its sender called
+/// it, and a digest of where and what.
+pub fn name(room: RoomId, client_id: &str, text: Option<&str>) -> String {
+    let mut digest = Sha256::new();
+    digest.update(room.0.to_be_bytes());
+    digest.update(text.unwrap_or_default());
+    let digest: String = digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{client_id}:{digest}")
+}
+
+/// The message of this sender and name since `since`, the newest if there are several.
+pub fn find_sent(db: &Db, sender: UserId, name: &str, since: Time) -> Result<Option<MessageRef>> {
+    let sql = "SELECT id, seq FROM event WHERE sender_id = ?1 AND client_id = ?2 AND at >= ?3
+               ORDER BY at DESC LIMIT 1";
+    db.one(sql, params![sender.0, name, since.millis()], |row| {
         Ok(MessageRef { id: EventId(row.get(0)?), seq: row.get(1)? })
     })
 }
@@ -57,20 +56,35 @@ pub fn delete_all(tx: &Tx<'_>, sender: UserId) -> Result<()> {
     Ok(())
 }
 
-/// At most `limit` messages of a room before the number `before`, newest first.
-pub fn list(db: &Db, room: RoomId, before: i64, limit: u64) -> Result<Vec<Said>> {
+/// At most `limit` messages of a room before the number `before`, newest first, and fewer if they are long; and
+/// whether there are more.
+pub fn list(db: &Db, room: RoomId, before: i64, limit: u64) -> Result<(Vec<Said>, bool)> {
     let sql = concat!(
         event_query!(),
         " AND event.seq < ?2 AND event.kind = 10 AND event.state <> 2 ORDER BY event.seq DESC LIMIT ?3"
     );
-    let events = db.all(sql, params![room.0, before, limit as i64], |row| from_row(room, row))?;
+    // One more than asked for tells whether there is a next page.
+    let params = params![room.0, before, limit as i64 + 1];
+    let mut is_enough = is_enough();
+    let mut long = false;
+    let mut events = db.until(
+        sql,
+        params,
+        |row| from_row(room, row),
+        |event| {
+            long = is_enough(event);
+            long
+        },
+    )?;
+    let more = long || events.len() as u64 > limit;
+    events.truncate(limit as usize);
     let said = events.into_iter().filter_map(|event| match event.kind {
         Kind::MessageSaid(message) => {
             Some(Said { id: event.id, seq: event.seq, author: event.author, at: event.at, message: *message })
         }
         _ => None,
     });
-    Ok(said.collect())
+    Ok((said.collect(), more))
 }
 
 /// Everything a person said and did not delete: the room's name, when, and what, oldest first.

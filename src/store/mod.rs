@@ -23,7 +23,7 @@ pub mod user;
 pub mod writer;
 
 use crate::domain::{Error, Event, Result, Time};
-use rusqlite::{CachedStatement, Connection, OpenFlags, Params, Row};
+use rusqlite::{CachedStatement, Connection, OpenFlags, Params, Row, config::DbConfig};
 use std::{
     cell::RefCell,
     ops::Deref,
@@ -108,7 +108,10 @@ impl Db {
 
     /// Settings that every connection needs.
     fn prepare_connection(&self, own: &str) -> rusqlite::Result<()> {
-        self.connection.set_prepared_statement_cache_capacity(64);
+        self.connection.set_prepared_statement_cache_capacity(128);
+        // Without this SQLite looks at what is bound to a LIMIT when it plans, and plans a kept statement
+        // anew each time something else is bound.
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         self.connection.busy_timeout(std::time::Duration::from_secs(5))?;
         self.connection.execute_batch(own)?;
         self.connection.execute_batch(
@@ -161,13 +164,29 @@ impl Db {
         &self,
         sql: &str,
         params: impl Params,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        self.until(sql, params, map, |_| false)
+    }
+
+    /// The rows up to the first one that is enough, that one included.
+    fn until<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
         mut map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut is_enough: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>> {
         let mut statement = self.statement(sql)?;
         let mut rows = statement.query(params)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(map(row)?);
+            let one = map(row)?;
+            let enough = is_enough(&one);
+            found.push(one);
+            if enough {
+                break;
+            }
         }
         Ok(found)
     }

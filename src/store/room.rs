@@ -24,6 +24,8 @@ pub(super) mod code {
     pub const MESSAGE_SAID: i64 = 10;
     pub const MESSAGE_EDITED: i64 = 11;
     pub const MESSAGE_DELETED: i64 = 12;
+    pub const PERSON_ERASED: i64 = 13;
+    pub const PERSON_CHANGED: i64 = 14;
     pub const NOTICE_CUSTOM: i64 = 20;
     pub const NOTICE_DEUCE: i64 = 21;
     pub const NOTICE_REACTION: i64 = 22;
@@ -64,6 +66,8 @@ fn columns(kind: &Kind) -> Columns<'_> {
         }
         Kind::MemberJoined(person) => Columns { person: Some(person.id), ..plain(code::MEMBER_JOINED) },
         Kind::MemberLeft(person) => Columns { person: Some(person.id), ..plain(code::MEMBER_LEFT) },
+        Kind::PersonChanged(person) => Columns { person: Some(person.id), ..plain(code::PERSON_CHANGED) },
+        Kind::PersonErased(person) => Columns { person: Some(person.id), ..plain(code::PERSON_ERASED) },
         Kind::RoleChanged(person, role) => {
             Columns { person: Some(person.id), body: Some(role.as_str()), ..plain(code::ROLE_CHANGED) }
         }
@@ -124,7 +128,7 @@ pub fn ensure(tx: &Tx<'_>, room: RoomId, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether there is a room of this number, which has something in its log or is a group's.
+/// Whether there is a row for the room of this number.
 pub fn exists(db: &Db, room: RoomId) -> Result<bool> {
     Ok(db.one("SELECT 1 FROM room WHERE id = ?1", [room.0], |_| Ok(()))?.is_some())
 }
@@ -138,6 +142,14 @@ pub fn named(db: &Db) -> Result<Vec<(RoomId, String)>> {
 /// How many rooms by name there are.
 pub fn count_named(db: &Db) -> Result<u64> {
     db.only("SELECT count(*) FROM room WHERE id <= ?1", [RoomId::FIRST_NAMED.0], |row| row.get(0))
+}
+
+/// The rooms in which somebody wrote something: messages, or entries of their groups. Looks at every event.
+pub fn written_in(db: &Db, user: UserId) -> Result<Vec<RoomId>> {
+    let sql = r#"SELECT room_id FROM event WHERE sender_id = ?1 AND kind = 10
+                 UNION SELECT "group".room_id FROM entry JOIN "group" ON "group".id = entry.group_id
+                 WHERE entry.user_id = ?1"#;
+    db.all(sql, [user.0], |row| Ok(RoomId(row.get(0)?)))
 }
 
 /// Removes a room with its log.
@@ -287,10 +299,24 @@ macro_rules! event_query {
 }
 pub(super) use event_query;
 
-/// At most `limit` events of a room after `cursor`, oldest first.
+/// What is read of a room's events or messages at a time, about: a few long ones must not fill the memory.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// At most `limit` events of a room after `cursor`, oldest first, and fewer if they are long, but at least one if
+/// there is one.
 pub fn events_after(db: &Db, room: RoomId, cursor: i64, limit: u64) -> Result<Vec<Event>> {
     let sql = concat!(event_query!(), " AND event.seq > ?2 ORDER BY event.seq LIMIT ?3");
-    db.all(sql, params![room.0, cursor, limit as i64], |row| from_row(room, row))
+    let params = params![room.0, cursor, limit as i64];
+    db.until(sql, params, |row| from_row(room, row), is_enough())
+}
+
+/// Counts the texts of events until they are long enough together.
+pub(super) fn is_enough() -> impl FnMut(&Event) -> bool {
+    let mut read = 0;
+    move |event| {
+        read += event.kind.text_bytes();
+        read >= PIECE_BYTES
+    }
 }
 
 mod column {
@@ -339,6 +365,8 @@ fn kind_from_row(room: RoomId, row: &Row<'_>, author: &Author) -> rusqlite::Resu
         code::REACTION_ADDED => Kind::ReactionAdded(entry()?, body()?),
         code::REACTION_REMOVED => Kind::ReactionRemoved(entry()?, body()?),
         code::MEMBER_JOINED => Kind::MemberJoined(person()?),
+        code::PERSON_CHANGED => Kind::PersonChanged(person()?),
+        code::PERSON_ERASED => Kind::PersonErased(person()?),
         code::MEMBER_LEFT => Kind::MemberLeft(person()?),
         code::ROLE_CHANGED => Kind::RoleChanged(person()?, Role::parse(&body()?).unwrap_or(Role::Member)),
         code::GROUP_CHANGED => Kind::GroupChanged(Box::new(Naming {
@@ -371,7 +399,8 @@ fn kind_from_row(room: RoomId, row: &Row<'_>, author: &Author) -> rusqlite::Resu
             created_at: time_at(row, 5)?,
             read: state != 0,
         })),
-        _ => Kind::GroupDeleted,
+        code::GROUP_DELETED => Kind::GroupDeleted,
+        unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(2, unknown)),
     })
 }
 
@@ -421,6 +450,25 @@ mod tests {
     }
 
     #[test]
+    fn a_few_long_events_are_a_whole_piece() {
+        in_tx(|tx| {
+            let ann = ann(tx).id;
+            let room = insert(tx, "one").unwrap();
+            for _ in 0..10 {
+                let text = Some("x".repeat(PIECE_BYTES / 3));
+                let message = Message { text, nickname: None, edited: false };
+                append(tx, room, ann, Kind::MessageSaid(Box::new(message)), 100).unwrap();
+            }
+            let read = |cursor| events_after(tx, room, cursor, 100).unwrap().len();
+            assert_eq!((read(0), read(4), read(9), read(10)), (4, 4, 1, 0));
+            let (said, more) = crate::store::message::list(tx, room, i64::MAX, 100).unwrap();
+            assert_eq!((said.len(), more), (4, true));
+            let (said, more) = crate::store::message::list(tx, room, 3, 100).unwrap();
+            assert_eq!((said.len(), more), (2, false));
+        });
+    }
+
+    #[test]
     fn every_kind_is_read_as_it_was_written() {
         in_tx(|tx| {
             let ann = ann(tx);
@@ -435,6 +483,8 @@ mod tests {
                 Kind::ReactionRemoved(entry, "🔥".to_owned()),
                 Kind::MemberJoined(ann.clone()),
                 Kind::MemberLeft(ann.clone()),
+                Kind::PersonChanged(ann.clone()),
+                Kind::PersonErased(ann.clone()),
                 Kind::RoleChanged(ann.clone(), Role::Admin),
                 Kind::GroupChanged(Box::new(naming)),
                 Kind::GroupDeleted,

@@ -95,6 +95,8 @@ pub fn secrets(value: &Value, me: Option<&str>, is_login: bool) {
                         field.is_null() || own || is_login,
                         "somebody's e-mail address for {me:?}: {value}"
                     );
+                } else if lower == "from" && is_address_of(field, me) {
+                    // The guarded chat page shows oneself by one's address.
                 } else {
                     secrets(field, me, is_login);
                 }
@@ -106,6 +108,12 @@ pub fn secrets(value: &Value, me: Option<&str>, is_login: bool) {
         }
         _ => {}
     }
+}
+
+/// Whether this is the made-up address of this person.
+fn is_address_of(value: &Value, me: Option<&str>) -> bool {
+    let local = value.as_str().and_then(|text| text.strip_suffix("@localhost.dev"));
+    local.is_some_and(|local| me.is_some_and(|me| me == format!("dev-{}", local.replace('.', "-"))))
 }
 
 /// `YYYY-MM-DDTHH:MM:SS.mmmZ`.

@@ -15,11 +15,15 @@ pub struct Client {
     bearer: Option<String>,
     /// The user's id and session token, after a login.
     identity: Mutex<Option<(String, String)>>,
+    /// The same login as a token that says whose it is.
+    jwt: Mutex<Option<String>>,
 }
 
 /// A whole reply. Reading it by [`Reply::ok`] or [`Reply::refused`] says what was expected.
 #[derive(Clone)]
 pub struct Reply {
+    /// The first line, `HTTP/1.1 200 OK`.
+    pub line: String,
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -44,6 +48,7 @@ impl Client {
             cookie: Mutex::new(None),
             bearer: None,
             identity: Mutex::new(None),
+            jwt: Mutex::new(None),
         }
     }
 
@@ -64,6 +69,7 @@ impl Client {
         let token = login["token"].as_str().expect("login hands out a token");
         assert_eq!(self.cookie(), Some(format!("deuced={token}")), "cookie and token are one session");
         *self.identity.lock().unwrap() = Some((id.into(), token.into()));
+        *self.jwt.lock().unwrap() = login["jwt"].as_str().map(Into::into);
     }
 
     /// The same session from another connection, for acts in parallel.
@@ -74,6 +80,7 @@ impl Client {
             cookie: Mutex::new(self.cookie()),
             bearer: self.bearer.clone(),
             identity: Mutex::new(self.identity.lock().unwrap().clone()),
+            jwt: Mutex::new(self.jwt.lock().unwrap().clone()),
         }
     }
 
@@ -90,6 +97,27 @@ impl Client {
     #[track_caller]
     pub fn token(&self) -> String {
         self.identity.lock().unwrap().clone().expect("logged in").1
+    }
+
+    /// The login as a JWT.
+    #[track_caller]
+    pub fn jwt(&self) -> String {
+        self.jwt.lock().unwrap().clone().expect("the login handed out a JWT")
+    }
+
+    /// What the JWT claims.
+    #[track_caller]
+    pub fn claims(&self) -> Value {
+        let jwt = self.jwt();
+        let parts: Vec<&str> = jwt.split('.').collect();
+        assert_eq!(parts.len(), 3, "a JWT has three parts: {jwt}");
+        serde_json::from_slice(&from_base64url(parts[1])).expect("claims are JSON")
+    }
+
+    /// The user's number, as QuickDapp's clients know people.
+    #[track_caller]
+    pub fn number(&self) -> i64 {
+        self.claims()["userId"].as_i64().expect("a JWT names the user's number")
     }
 
     /// The cookie as a request carries it, `deuced=…`.
@@ -146,10 +174,14 @@ impl Client {
         self.request("POST", path).content(&kind, body).send()
     }
 
-    /// A socket that comes as a page's does: with the session cookie.
+    /// A socket that comes as a page's does: with the session cookie. Without a login its first word is
+    /// one that is never answered, so that it is not greeted.
     #[track_caller]
     pub fn socket(&self) -> Socket {
-        self.handshake().open()
+        match self.cookie().is_some() || self.bearer.is_some() {
+            true => self.handshake().open(),
+            false => self.handshake().saying(r#"{"type":"ack"}"#).open(),
+        }
     }
 
     /// An upgrade of `/ws` with this client's credentials, to be changed before it is sent.
@@ -356,6 +388,24 @@ impl fmt::Debug for Reply {
         let body: String = self.text().chars().take(2000).collect();
         write!(f, "{} -> {} {:?} {body}", self.asked, self.status, self.headers)
     }
+}
+
+/// Bytes from base 64 in the alphabet of URLs, without padding.
+#[track_caller]
+pub fn from_base64url(text: &str) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0u32);
+    for letter in text.bytes() {
+        let six = ALPHABET.iter().position(|have| *have == letter);
+        bits = bits << 6 | six.unwrap_or_else(|| panic!("not base 64 for URLs: {text:?}")) as u32;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    bytes
 }
 
 /// One text field of each object in an array.

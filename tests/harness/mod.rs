@@ -7,12 +7,15 @@
 
 pub mod check;
 pub mod client;
+pub mod golden;
+pub mod native;
 pub mod picture;
 pub mod server;
 pub mod socket;
 pub mod wire;
 
 pub use client::{Client, Reply};
+pub use native::Native;
 pub use server::{Server, command};
 pub use socket::{Frame, Socket};
 pub use wire::Wire;

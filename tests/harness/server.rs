@@ -23,6 +23,7 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Setup {
     open: bool,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// A running server; ends with the value.
@@ -45,6 +46,17 @@ impl Setup {
     /// More words for `deuced serve`.
     pub fn with<I: IntoIterator<Item = S>, S: Into<String>>(mut self, words: I) -> Setup {
         self.arguments.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// Those without a login may use the rooms by name, or not.
+    pub fn guests(self, allowed: bool) -> Setup {
+        self.with(["--guests", if allowed { "yes" } else { "no" }])
+    }
+
+    /// A variable of the process's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -246,8 +258,15 @@ pub fn command() -> Command {
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("DEUCED_")) {
         command.env_remove(name);
     }
-    for name in ["STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "NOTIFY_SOCKET", "LISTEN_FDS"]
-    {
+    for name in [
+        "STATE_DIRECTORY",
+        "CREDENTIALS_DIRECTORY",
+        "JOURNAL_STREAM",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "SOCKET_MAX_CONNECTIONS_PER_USER",
+        "SOCKET_MAX_TOTAL_CONNECTIONS",
+    ] {
         command.env_remove(name);
     }
     command
@@ -305,6 +324,7 @@ fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String
         command.arg("--open");
     }
     command.args(&setup.arguments);
+    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     if offset_seconds != 0 {
         command.env("DEUCED_CLOCK_OFFSET_SECONDS", offset_seconds.to_string());
     }

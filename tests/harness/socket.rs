@@ -71,10 +71,28 @@ impl Handshake {
         self
     }
 
+    /// Offers these subprotocols.
+    pub fn offering(self, protocols: &str) -> Handshake {
+        self.header("Sec-WebSocket-Protocol", protocols)
+    }
+
+    /// What a browser that offered something has to find in the answer.
+    fn expected_protocol(&self) -> Option<&str> {
+        let named = |name: &str| name.eq_ignore_ascii_case("Sec-WebSocket-Protocol");
+        let values = self.headers.iter().filter(|(name, _)| named(name));
+        let offers: Vec<&str> = values.flat_map(|(_, value)| value.split(',')).map(str::trim).collect();
+        offers.iter().find(|offer| **offer == "deuced.v1").or(offers.first()).copied()
+    }
+
     /// Bytes that travel in the same packet, right behind the request.
     pub fn followed_by(mut self, bytes: &[u8]) -> Handshake {
         self.ahead = bytes.to_vec();
         self
+    }
+
+    /// A first word that is there before the server could greet, however busy the machine is.
+    pub fn saying(self, text: &str) -> Handshake {
+        self.followed_by(&frame(1, text.as_bytes()))
     }
 
     /// The request as it goes out.
@@ -109,11 +127,26 @@ impl Handshake {
         reply
     }
 
+    /// Opens where there may be no server, or one that is about to go. Nothing where it does not work out.
+    #[track_caller]
+    pub fn reach(self) -> Option<Socket> {
+        let mut wire = Wire::try_open(self.address).ok()?;
+        wire.try_send(self.bytes()).ok()?;
+        let reply = wire.try_reply("GET").ok()?;
+        self.judge(wire, reply).ok()
+    }
+
     #[track_caller]
     pub fn try_open(self) -> Result<Socket, Reply> {
         let mut wire = Wire::open(self.address);
         wire.send(self.bytes());
-        let mut reply = wire.reply("GET");
+        let reply = wire.reply("GET");
+        self.judge(wire, reply)
+    }
+
+    /// Checks the answer to a handshake.
+    #[track_caller]
+    fn judge(self, wire: Wire, mut reply: Reply) -> Result<Socket, Reply> {
         reply.asked = format!("upgrade of {}", self.target);
         if reply.status != 101 {
             return Err(reply);
@@ -125,6 +158,7 @@ impl Handshake {
             assert_eq!(header("Sec-WebSocket-Accept"), self.accept, "{reply:?}");
         }
         assert_eq!(reply.header("Sec-WebSocket-Extensions"), None, "{reply:?}");
+        assert_eq!(reply.header("Sec-WebSocket-Protocol"), self.expected_protocol(), "{reply:?}");
         Ok(Socket { wire, pings_sent: 0, me: self.me })
     }
 }
@@ -188,13 +222,40 @@ impl Socket {
     #[track_caller]
     pub fn expect_json(&mut self) -> Value {
         match self.next_frame() {
-            Frame::Text(text) => {
-                let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
-                check::secrets(&value, self.me.as_deref(), false);
-                value
-            }
+            Frame::Text(text) => self.read(&text),
             other => panic!("expected JSON, got {other:?}"),
         }
+    }
+
+    /// Reads a JSON text, and checks what every frame should have.
+    #[track_caller]
+    pub fn read(&self, text: &str) -> Value {
+        let value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
+        check::secrets(&value, self.me.as_deref(), false);
+        value
+    }
+
+    /// Everything that was sent before the server answers a ping that leaves now.
+    #[track_caller]
+    pub fn drain(&mut self) -> Vec<Value> {
+        self.pings_sent += 1;
+        let payload = format!("drain {}", self.pings_sent).into_bytes();
+        self.send_raw(&frame(9, &payload));
+        let mut heard = Vec::new();
+        loop {
+            match self.next_frame() {
+                Frame::Text(text) => heard.push(self.read(&text)),
+                Frame::Pong(back) if back == payload => return heard,
+                other => panic!("expected JSON or a pong, got {other:?}"),
+            }
+        }
+    }
+
+    /// Leaves as a browser does when a page is closed.
+    #[track_caller]
+    pub fn leave(mut self) {
+        self.send_raw(&frame(8, &1000_u16.to_be_bytes()));
+        self.expect_close(1000);
     }
 
     /// The next frame is a whole `deuce_logged` with these thoughts.

@@ -182,7 +182,15 @@ impl Wire {
 
     /// Keeps the kernel from taking much that nobody reads: the peer soon has to wait.
     pub fn take_little(&self) {
-        let bytes: libc::c_int = 4096;
+        self.take_at_once(4096);
+    }
+
+    /// The end of that: what is read now comes as fast as to anybody.
+    pub fn take_much(&self) {
+        self.take_at_once(1 << 20);
+    }
+
+    fn take_at_once(&self, bytes: libc::c_int) {
         // SAFETY: the option's value is an int, and the stream is open.
         let set = unsafe {
             libc::setsockopt(
@@ -239,5 +247,5 @@ fn parse_head(head: &[u8]) -> Result<Reply, String> {
             return Err(format!("{count} times {name} in {head:?}"));
         }
     }
-    Ok(Reply { status, headers, body: Vec::new(), asked: String::new() })
+    Ok(Reply { line: line.into(), status, headers, body: Vec::new(), asked: String::new() })
 }

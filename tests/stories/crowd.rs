@@ -51,7 +51,7 @@ fn sixty_sockets_at_once_where_five_fit() {
 fn nobodys_sockets_leave_room_for_people() {
     let server = Server::setup().open().limit("anonymous_sockets", 3).start();
     let (ann, nobody) = (server.person("Ann"), server.nobody());
-    let (mut anonymous, refused) = burst(20, |_| nobody.handshake());
+    let (mut anonymous, refused) = burst(20, |_| nobody.handshake().saying(r#"{"type":"ack"}"#));
     assert_eq!((anonymous.len(), refused), (3, 17));
     nobody.handshake().refused(503);
     ann.socket().expect_silence();

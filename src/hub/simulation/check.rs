@@ -6,6 +6,7 @@ use super::peer::{Phase, Was};
 use super::pipe::{farewell, worded};
 use super::{ROOMS, World, index};
 use crate::domain::RoomId;
+use crate::hub::Form;
 use std::task::Poll;
 
 impl World {
@@ -49,10 +50,11 @@ impl World {
             assert!(socket.pipe.is_whole(), "half a frame arrived at socket {name}, and nothing waits");
             for (room, ear) in socket.open_ears() {
                 let cursor = is.cursor(room).expect("the lists were compared");
-                let (heard, cursor) = (worded(room, ear.heard), worded(room, cursor));
+                let (heard, cursor) =
+                    (worded(Form::Group, room, ear.heard), worded(Form::Group, room, cursor));
                 assert_eq!(heard, cursor, "the cursor of socket {name} in {room:?} lies");
                 let live = !session.lagging && session.ending.is_none() && state.dirty.is_empty();
-                let published = worded(room, self.logs[index(room)].published);
+                let published = worded(Form::Group, room, self.logs[index(room)].published);
                 assert!(!live || heard >= published, "socket {name} is live and missed {room:?} {published}");
             }
         }
@@ -123,7 +125,10 @@ impl World {
         for socket in self.sockets.iter().filter(|socket| !socket.pipe.broken.get()) {
             socket.assert_complete();
             for (room, ear) in socket.open_ears() {
-                let (heard, head) = (worded(room, ear.heard), worded(room, self.logs[index(room)].head));
+                let (heard, head) = (
+                    worded(Form::Group, room, ear.heard),
+                    worded(Form::Group, room, self.logs[index(room)].head),
+                );
                 assert_eq!(heard, head, "socket {} missed events of {room:?}", socket.name);
             }
         }

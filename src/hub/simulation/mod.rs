@@ -172,7 +172,7 @@ impl World {
         if log.published < log.head {
             log.published += 1;
             self.hub.publish(&event(room_id(room), log.published));
-            self.batch[room] += length_of(room_id(room), log.published);
+            self.batch[room] += length_of(Form::Group, room_id(room), log.published);
             self.largest = self.largest.max(self.batch[room]);
         }
     }
@@ -400,7 +400,7 @@ impl World {
             if first.seq != cursor + 1 {
                 return self.part(who, TOO_LATE);
             }
-            let bytes = events.iter().map(|event| length_of(room, event.seq)).sum();
+            let bytes = events.iter().map(|event| length_of(form, room, event.seq)).sum();
             self.largest = self.largest.max(bytes);
             let told = self.hub.replay(id, form, &events);
             if told < events.len() || events.len() == self.piece || !self.hub.has_taken_all(id) {

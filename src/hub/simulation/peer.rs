@@ -6,7 +6,7 @@
 use super::pipe::{Pipe, Told, worded};
 use super::{ROOMS, index, room_id};
 use crate::domain::RoomId;
-use crate::hub::{Counters, Ending, Errand, Hub, Owner, Session, SessionId};
+use crate::hub::{Counters, Ending, Errand, Form, Hub, Owner, Session, SessionId};
 use std::{
     collections::VecDeque,
     rc::Rc,
@@ -109,11 +109,12 @@ impl Socket {
         for (place, told) in self.pipe.read() {
             assert!(!self.farewell, "socket {} is told {told:?} after its last frame", self.name);
             match told {
-                Told::Event(room, seq) => self.hear(room, seq, place),
+                Told::Event(_, room, seq) => self.hear(room, seq, place),
                 Told::Reply(number) => {
                     self.replies.1 += 1;
                     assert_eq!(number, self.replies.1, "a reply to socket {} is lost", self.name);
                 }
+                Told::Whisper(..) => panic!("nobody whispers"),
                 Told::Ping => self.pings.1 += 1,
                 Told::Farewell => self.farewell = true,
             }
@@ -131,7 +132,7 @@ impl Socket {
         let heard = ear.heard;
         assert!(seq > heard, "socket {name} is told {room:?} {seq} again, after {heard}");
         assert!(
-            worded(room, seq - 1) <= heard,
+            worded(Form::Group, room, seq - 1) <= heard,
             "socket {name} is told {room:?} {seq} too soon, after {heard}"
         );
         ear.heard = seq;
@@ -172,8 +173,11 @@ impl Socket {
 impl Ear {
     fn assert_heard_enough(&self, room: RoomId, name: usize) {
         if let Some((_, must)) = self.until {
-            let heard = worded(room, self.heard);
-            assert!(heard >= worded(room, must), "socket {name} was silenced in {room:?} before {must}");
+            let heard = worded(Form::Group, room, self.heard);
+            assert!(
+                heard >= worded(Form::Group, room, must),
+                "socket {name} was silenced in {room:?} before {must}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Not here: what ought to arrive (`simulation` and `tests` say so).
 
-use crate::domain::{Author, Event, EventId, Kind, RoomId, Time, Whisper};
+use crate::domain::{Author, Event, EventId, Kind, RoomId, Time, Whisper, WhisperKind};
 use crate::hub::{Form, Render, Sink};
 use std::{
     cell::{Cell, RefCell},
@@ -13,8 +13,10 @@ use std::{
 /// A frame, as seen by the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// This happened.
-    Event(RoomId, i64),
+    /// This happened, says a form.
+    Event(Form, RoomId, i64),
+    /// This is going on, says a form.
+    Whisper(Form, RoomId, i64),
     /// The reply of this number.
     Reply(i64),
     /// A ping.
@@ -24,6 +26,7 @@ pub(super) enum Told {
 }
 
 const EVENT: u8 = b'E';
+const WHISPER: u8 = b'W';
 const REPLY: u8 = b'R';
 const FAREWELL: u8 = b'F';
 const PING: u8 = 0x89;
@@ -39,15 +42,15 @@ static FILLING: [u8; 1024] = {
     filling
 };
 
-/// Tag, length of the filling, room, number.
-const HEADER: usize = 1 + 2 + 4 + 4;
+/// Tag, length of the filling, form, room, number.
+const HEADER: usize = 1 + 2 + 1 + 4 + 4;
 
-fn put(frames: &mut Vec<u8>, tag: u8, room: i64, number: i64, filling: usize) {
-    frames.push(tag);
-    frames.extend((filling as u16).to_be_bytes());
-    frames.extend((room as u32).to_be_bytes());
-    frames.extend((number as u32).to_be_bytes());
-    frames.extend(&FILLING[..filling]);
+fn put(frames: &mut Vec<u8>, (tag, form): (u8, u8), room: RoomId, number: i64, filling: usize) {
+    let [high, low] = (filling as u16).to_be_bytes();
+    frames.extend_from_slice(&[tag, high, low, form]);
+    frames.extend_from_slice(&(room.0 as i32).to_be_bytes());
+    frames.extend_from_slice(&(number as i32).to_be_bytes());
+    frames.extend_from_slice(&FILLING[..filling]);
 }
 
 /// Takes a complete frame off the front, with its length.
@@ -57,12 +60,14 @@ fn take(bytes: &[u8]) -> Option<(Told, usize)> {
         return Some((Told::Ping, 2));
     }
     let header = bytes.first_chunk::<HEADER>()?;
-    let [tag, high, low, ..] = *header;
+    let [tag, high, low, form, a, b, c, d, e, f, g, h] = *header;
     let length = HEADER + usize::from(u16::from_be_bytes([high, low]));
-    let room = i64::from(u32::from_be_bytes([header[3], header[4], header[5], header[6]]));
-    let number = i64::from(u32::from_be_bytes([header[7], header[8], header[9], header[10]]));
+    let room = RoomId(i64::from(i32::from_be_bytes([a, b, c, d])));
+    let number = i64::from(i32::from_be_bytes([e, f, g, h]));
+    let form = *Form::ALL.get(usize::from(form)).unwrap_or_else(|| panic!("a frame is torn: {header:?}"));
     let told = match tag {
-        EVENT => Told::Event(RoomId(room), number),
+        EVENT => Told::Event(form, room, number),
+        WHISPER => Told::Whisper(form, room, number),
         REPLY => Told::Reply(number),
         FAREWELL => Told::Farewell,
         _ => panic!("a frame is torn: it begins with {header:?}"),
@@ -72,26 +77,48 @@ fn take(bytes: &[u8]) -> Option<(Told, usize)> {
     Some((told, length))
 }
 
-/// How the hubs of all tests render: whispers have no word.
-pub(super) const RENDER: Render = Render { event: render, whisper: |_, _: &Whisper, _| {} };
+/// How the hubs of all tests render.
+pub(super) const RENDER: Render = Render { event: render, whisper: render_whisper };
 
 /// Some events have no word, some are long.
-fn render(_: Form, event: &Event, frames: &mut Vec<u8>) {
-    if has_word(event.room, event.seq) {
-        put(frames, EVENT, event.room.0, event.seq, filling_of(event.room, event.seq));
+fn render(form: Form, event: &Event, frames: &mut Vec<u8>) {
+    if has_word(form, event.room, event.seq) {
+        let filling = filling_of(event.room, event.seq);
+        put(frames, (EVENT, form as u8), event.room, event.seq, filling);
     }
 }
 
-/// Whether an event has a frame at all.
-pub(super) fn has_word(room: RoomId, seq: i64) -> bool {
-    // One in seven has none, and now and then two in a row.
-    !matches!((room.0 * 3 + seq) % 14, 0 | 1)
+fn render_whisper(form: Form, whisper: &Whisper, frames: &mut Vec<u8>) {
+    if can_whisper(form, &whisper.kind) {
+        put(frames, (WHISPER, form as u8), whisper.room, whisper.at.millis(), WHISPER_FILLING);
+    }
 }
 
-/// The last event up to `seq` that has a frame.
-pub(super) fn worded(room: RoomId, seq: i64) -> i64 {
+/// Whether an event has a frame at all in a form.
+pub(super) fn has_word(form: Form, room: RoomId, seq: i64) -> bool {
+    match form {
+        // One in seven has none, and now and then two in a row.
+        Form::Group => !matches!((room.0 * 3 + seq).rem_euclid(14), 0 | 1),
+        Form::User => (room.0 + seq) % 3 == 0,
+        Form::Payload => true,
+        Form::Path => (room.0 + seq) % 2 == 0,
+        Form::Flat => !matches!((room.0 * 5 + seq).rem_euclid(10), 0..=2),
+    }
+}
+
+/// Whether what is going on has a frame in a form.
+pub(super) fn can_whisper(form: Form, kind: &WhisperKind) -> bool {
+    match form {
+        Form::Payload => *kind != WhisperKind::PageOpened,
+        Form::Path => *kind != WhisperKind::Arrived,
+        _ => false,
+    }
+}
+
+/// The last event up to `seq` that has a frame in a form.
+pub(super) fn worded(form: Form, room: RoomId, seq: i64) -> i64 {
     let mut last = seq;
-    while last > 0 && !has_word(room, last) {
+    while last > 0 && !has_word(form, room, last) {
         last -= 1;
     }
     last
@@ -103,9 +130,21 @@ fn filling_of(room: RoomId, seq: i64) -> usize {
     dice.below(most)
 }
 
-/// How long the frame of an event is.
-pub(super) fn length_of(room: RoomId, seq: i64) -> usize {
-    if has_word(room, seq) { HEADER + filling_of(room, seq) } else { 0 }
+/// How long the frame of an event is in a form.
+pub(super) fn length_of(form: Form, room: RoomId, seq: i64) -> usize {
+    if has_word(form, room, seq) { HEADER + filling_of(room, seq) } else { 0 }
+}
+
+const WHISPER_FILLING: usize = 9;
+
+/// How long the frame of a whisper is.
+pub(super) const WHISPER_LENGTH: usize = HEADER + WHISPER_FILLING;
+
+/// The whisper of a number.
+pub(super) fn whisper(room: RoomId, number: i64, kind: WhisperKind) -> Whisper {
+    let at = Time::from_millis(number).expect("the seventies are a time");
+    let (channel, author) = ("room".into(), Author::Guest(String::new()));
+    Whisper { room, channel, author, nickname: None, at, kind }
 }
 
 /// An event of a room.
@@ -118,14 +157,14 @@ pub(super) fn event(room: RoomId, seq: i64) -> Event {
 /// The reply of a number.
 pub(super) fn reply(number: i64, filling: usize) -> Vec<u8> {
     let mut frame = Vec::new();
-    put(&mut frame, REPLY, 0, number, filling);
+    put(&mut frame, (REPLY, 0), RoomId(0), number, filling);
     frame
 }
 
 /// What is said last.
 pub(super) fn farewell() -> Vec<u8> {
     let mut frame = Vec::new();
-    put(&mut frame, FAREWELL, 0, 0, 5);
+    put(&mut frame, (FAREWELL, 0), RoomId(0), 0, 5);
     frame
 }
 

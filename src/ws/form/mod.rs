@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 pub use group::Joining;
 pub use path::{Words, echo};
-pub use payload::{Hello, hello};
+pub use payload::{Hello, hello, members};
 pub use user::{connected, refused as registration_refused, registered};
 
 /// What the hub is made with.
@@ -72,7 +72,8 @@ pub struct Id(String);
 impl Id {
     /// The id as a name for a message.
     pub fn name(&self) -> &str {
-        self.0.trim_matches('"')
+        let text = self.0.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        text.unwrap_or(&self.0)
     }
 
     fn read(value: Option<&Value>) -> Option<Id> {
@@ -150,16 +151,16 @@ impl Refusal {
 pub enum Read {
     /// Somebody's words.
     Asked(Asked),
-    /// JSON that no form knows, under this id if it has one.
-    Unknown(Option<Id>),
+    /// JSON that no form knows, under this id if it has one, and why.
+    Unknown(Option<Id>, &'static str),
     /// No JSON.
     Garbage,
 }
 
 /// Reads a text that came to an endpoint.
 pub fn read(endpoint: &Endpoint, text: &str) -> Read {
-    let Ok(value) = serde_json::from_str::<Value>(text) else { return Read::Garbage };
-    let Value::Object(fields) = value else { return Read::Unknown(None) };
+    let Ok(value) = serde_json::from_str::<Value>(text) else { return unfit(text) };
+    let Value::Object(fields) = value else { return Read::Unknown(None, "an object is needed") };
     let asked = match endpoint {
         Endpoint::Page(_) | Endpoint::Echo => path::read(&fields),
         Endpoint::Flat => flat::read(&fields),
@@ -175,7 +176,21 @@ pub fn read(endpoint: &Endpoint, text: &str) -> Read {
             }
         }
     };
-    asked.map_or_else(|| Read::Unknown(Id::read(fields.get("id"))), Read::Asked)
+    let unknown = || Read::Unknown(Id::read(fields.get("id")), "type: not known");
+    asked.map_or_else(unknown, Read::Asked)
+}
+
+/// JSON may hold what no text and no number is: half of a character that was cut in two, for one.
+fn unfit(text: &str) -> Read {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: Option<Value>,
+    }
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+        return Read::Garbage;
+    }
+    let id = serde_json::from_str::<Named>(text).ok().and_then(|named| Id::read(named.id.as_ref()));
+    Read::Unknown(id, "a text is not Unicode, or a number too large")
 }
 
 /// A text field.
@@ -229,6 +244,8 @@ pub enum Outcome {
     Read(u64),
     /// Somebody is there.
     Pong,
+    /// Nothing that anybody is told.
+    Nothing,
 }
 
 /// The JSON to answer with, if the form answers this at all.

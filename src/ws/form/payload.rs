@@ -7,7 +7,7 @@ use crate::api::room::Since;
 use crate::api::view::{self, talk::AuthorView, talk::NotificationView};
 use crate::domain::event::MessageRef;
 use crate::domain::message::check_text;
-use crate::domain::{Channel, Error, Event, Kind, Person, Result, Whisper, WhisperKind};
+use crate::domain::{Author, Channel, Error, Event, Kind, Person, Result, Whisper, WhisperKind};
 use crate::hub::Form;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -232,6 +232,8 @@ fn said(event: &Event) -> Result<(&'static str, Said<'_>)> {
         Kind::ReactionRemoved(entry, emoji) => {
             ("reaction_removed", Said::Reaction { entry_id: entry.to_string(), emoji })
         }
+        Kind::PersonChanged(person) => ("person_changed", Said::Member { user: PersonView::of(person) }),
+        Kind::PersonErased(person) => ("person_erased", Said::Member { user: PersonView::of(person) }),
         Kind::MemberJoined(person) => ("member_joined", Said::Member { user: PersonView::of(person) }),
         Kind::MemberLeft(person) => ("member_left", Said::Member { user: PersonView::of(person) }),
         Kind::RoleChanged(person, role) => {
@@ -287,6 +289,19 @@ pub(super) fn whisper(whisper: &Whisper) -> Result<Option<String>> {
     }
 }
 
+/// Who is there, to a socket that missed who came and went.
+///
+/// # Errors
+/// `Internal` only.
+pub fn members(channel: &str, members: &[Author]) -> Result<String> {
+    #[derive(Serialize)]
+    struct Payload<'a> {
+        channel: &'a str,
+        members: Vec<AuthorView<'a>>,
+    }
+    plain("members", Payload { channel, members: members.iter().map(AuthorView::of).collect() })
+}
+
 /// Everything an acknowledgement may say.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -319,6 +334,7 @@ pub(super) fn answer(id: Option<&Id>, outcome: &Outcome) -> Result<Option<String
         Outcome::Pong => return Ok(Some(r#"{"type":"pong"}"#.to_owned())),
         Outcome::LoggedIn(uid) => Ack { id, user_id: Some(uid), ..Ack::default() },
         // Whoever gives a request no name wants no answer.
+        Outcome::Nothing => return Ok(None),
         _ if id.is_none() => return Ok(None),
         Outcome::Done(channel) => plain_ack(channel),
         Outcome::Subscribed(channel, subscribed, resumed, members) => Ack {

@@ -1,6 +1,13 @@
 //! Single tricky cases of the hub, told one by one.
 //!
-//! Not here: whatever dice find (`mod.rs`), and sockets of the real kind (`tests/`).
+//! Here are delivery and lagging; what else there is has a file of its own. Not here: whatever dice find
+//! (`simulation/mod.rs`), and sockets of the real kind (`tests/`).
+
+mod census;
+mod forms;
+mod presence;
+mod resume;
+mod whisper;
 
 use super::peer::Alarm;
 use super::pipe::{Pipe, RENDER, Told, event, farewell, length_of, reply};
@@ -45,7 +52,7 @@ fn errand(hub: &Hub, session: SessionId) -> Poll<Errand> {
 }
 
 fn events(seqs: std::ops::RangeInclusive<i64>) -> Vec<Told> {
-    seqs.map(|seq| Told::Event(ROOM, seq)).collect()
+    seqs.map(|seq| Told::Event(Form::Group, ROOM, seq)).collect()
 }
 
 /// A socket that was passed over for event 3, and has drained since.
@@ -96,7 +103,7 @@ fn whoever_catches_up_past_what_is_published_hears_nothing_twice() {
 #[test]
 fn a_batch_taken_in_part_is_finished_before_what_was_missed() {
     let hub = hub();
-    let first = length_of(ROOM, 1);
+    let first = length_of(Form::Group, ROOM, 1);
     let (session, pipe) = listener(&hub, first + 3, 0);
     let (_, other) = listener(&hub, first + 7, 0);
     publish(&hub, ROOM, 1..=2);
@@ -110,7 +117,7 @@ fn a_batch_taken_in_part_is_finished_before_what_was_missed() {
 
     pipe.make_space(PLENTY);
     assert!(hub.pump(session).unwrap());
-    assert_eq!(pipe.told(), [Told::Event(ROOM, 2), Told::Reply(1)]);
+    assert_eq!(pipe.told(), [Told::Event(Form::Group, ROOM, 2), Told::Reply(1)]);
     assert_eq!(errand(&hub, session), Poll::Ready(Errand::CatchUp));
     assert_eq!(hub.cursors(session), [(ROOM, Form::Group, 2)]);
     replay(&hub, session, 3..=4);
@@ -163,7 +170,7 @@ fn a_close_while_lagging_comes_after_a_whole_frame_and_last() {
     publish(&hub, ROOM, 4..=4);
     hub.flush();
     hub.beat(Instant::now(), Duration::from_secs(60));
-    assert_eq!(pipe.told(), [Told::Event(ROOM, 1), Told::Farewell]);
+    assert_eq!(pipe.told(), [Told::Event(Form::Group, ROOM, 1), Told::Farewell]);
     hub.leave(session, true);
     assert!(hub.state.borrow().rooms.is_empty());
 }

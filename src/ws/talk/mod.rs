@@ -4,13 +4,16 @@
 //! on the disk, in the order of the requests. Here is what a socket remembers of its talk; bytes are the
 //! session's business.
 
+mod identity;
+
 use crate::api::message::{self, New};
 use crate::api::meter::Meter;
 use crate::api::presence::{self, Sign};
 use crate::api::room::{self, Since, Who};
-use crate::api::{App, notification, token, user};
-use crate::domain::{Author, Channel, Code, Error, Result, UserId, WhisperKind};
-use crate::hub::{Ending, Form, Owner, Registration, SessionId};
+use crate::api::{App, notification, user};
+use crate::domain::{Author, Channel, Code, Error, Result, RoomId, UserId, WhisperKind};
+use crate::domain::{id::random, token::base64url};
+use crate::hub::{Ending, Form, SessionId};
 use crate::ws::form::{self, Asked, Command, Hello, Id, Joining, Outcome, Read, Refusal, Words};
 use crate::ws::rate::{Rate, Verdict};
 use crate::ws::{Endpoint, Greeting, Page, close, frame};
@@ -49,7 +52,9 @@ pub(super) struct Talk {
     channel: Option<Box<Channel>>,
     rate: Rate,
     answers: VecDeque<Answer>,
-    typed: Option<Instant>,
+    typed: Option<(RoomId, Instant)>,
+    /// Whether a chat page has come into its room.
+    entered: bool,
 }
 
 impl Talk {
@@ -73,6 +78,7 @@ impl Talk {
             rate,
             answers: VecDeque::new(),
             typed: None,
+            entered: false,
         }
     }
 
@@ -80,7 +86,7 @@ impl Talk {
     ///
     /// # Errors
     /// Those of the storage.
-    pub(super) fn begin(&mut self, greeting: Greeting) -> Result<()> {
+    pub(super) fn begin(&mut self, greeting: Greeting, longest: u64) -> Result<()> {
         let owner = self.app.hub.owner(self.session);
         let uid = owner.map(|owner| user::find(self.app.db(), owner.user)).transpose()?.map(|user| user.uid);
         match greeting {
@@ -88,10 +94,10 @@ impl Talk {
             Greeting::Native => {
                 let hello = Hello {
                     v: 1,
-                    conn: &self.session.to_string(),
+                    conn: &base64url(&random::<12>()),
                     user_id: uid.as_deref(),
                     heartbeat: self.app.limits().ping_every_seconds,
-                    max_payload: self.app.limits().frame_bytes,
+                    max_payload: longest,
                 };
                 self.send(&form::hello(&hello)?);
             }
@@ -103,6 +109,7 @@ impl Talk {
                 self.app.hub.set_nickname(self.session, name);
             }
             room::subscribe(&self.app, self.session, &self.who(), Form::Path, &page.channel, None, false)?;
+            self.entered = true;
             presence::page(&self.app, sign(&page), WhisperKind::PageOpened);
         }
         Ok(())
@@ -137,9 +144,22 @@ impl Talk {
         Poll::Ready(())
     }
 
+    /// Says anew who is there, in the channels whose comings and goings the socket missed while it was behind.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub(super) fn tell_missed_presence(&self) -> Result<()> {
+        for room in self.app.hub.take_missed_presence(self.session) {
+            let Some(channel) = self.app.hub.channel(room) else { continue };
+            self.send(&form::members(&channel, &room::members(&self.app, room)?)?);
+        }
+        Ok(())
+    }
+
     /// Takes leave of what the socket's end is told to.
     pub(super) fn end(&mut self) {
-        if let Endpoint::Page(page) = &self.endpoint {
+        let Endpoint::Page(page) = &self.endpoint else { return };
+        if self.entered {
             self.app.hub.unsubscribe(self.session, page.room, Form::Path);
             presence::page(&self.app, sign(page), WhisperKind::PageClosed);
         }
@@ -148,39 +168,52 @@ impl Talk {
     /// Carries out what a text asks for. The socket ends if there is an ending.
     pub(super) fn on_text(&mut self, text: &str) -> Option<Ending> {
         Meter::count(&self.app.meter.texts);
+        // The diary's pages ask for all their groups in bursts. Everybody else is judged before their words are
+        // looked at, which costs more than judging.
+        let may_burst = text.contains("_group\"");
+        if !may_burst {
+            if let Some(outcome) = self.judge_rate() {
+                return outcome;
+            }
+        }
         let read = form::read(&self.endpoint, text);
         let form = match &read {
             Read::Asked(asked) => asked.form,
-            Read::Unknown(_) | Read::Garbage => self.manner,
+            Read::Unknown(..) | Read::Garbage => self.manner,
         };
+        if may_burst && form != Form::Group {
+            if let Some(outcome) = self.judge_rate() {
+                return outcome;
+            }
+        }
         if self.greeting.take().is_some() && form == Form::User {
             self.send_if_any(form::connected().ok());
-        }
-        // The diary's pages ask for all their groups in bursts.
-        let asks_for_group = form == Form::Group && matches!(read, Read::Asked(_));
-        if !asks_for_group {
-            match self.rate.judge() {
-                Verdict::Taken => {}
-                Verdict::Dropped(tell) => {
-                    Meter::count(&self.app.meter.dropped);
-                    if tell {
-                        self.refuse(form, None, &Refusal::rate_limited());
-                    }
-                    return None;
-                }
-                Verdict::Enough => return Some(close::RATE_LIMIT),
-            }
         }
         match read {
             Read::Asked(asked) => {
                 self.manner = form;
                 self.carry_out(asked)
             }
-            Read::Unknown(id) => {
-                self.refuse(form, id.as_ref(), &Refusal::invalid("type: not known"));
+            Read::Unknown(id, why) => {
+                self.refuse(form, id.as_ref(), &Refusal::invalid(why));
                 None
             }
             Read::Garbage => self.on_garbage(),
+        }
+    }
+
+    /// Counts a request; what comes of it if it is dropped.
+    fn judge_rate(&mut self) -> Option<Option<Ending>> {
+        match self.rate.judge() {
+            Verdict::Taken => None,
+            Verdict::Dropped(tell) => {
+                Meter::count(&self.app.meter.dropped);
+                if tell {
+                    self.refuse(self.manner, None, &Refusal::rate_limited());
+                }
+                Some(None)
+            }
+            Verdict::Enough => Some(Some(close::RATE_LIMIT)),
         }
     }
 
@@ -279,88 +312,6 @@ impl Talk {
         }
     }
 
-    fn register(&mut self, token: Option<&str>) -> Option<Ending> {
-        let before = self.app.hub.registration(self.session);
-        let limits = self.app.limits();
-        let (all, _) = self.app.hub.count_registered(None);
-        if before == Registration::None && all >= limits.registered_sockets {
-            return self.refuse_registration("CONNECTION_LIMIT_TOTAL_EXCEEDED");
-        }
-        let Some(token) = token else {
-            if before == Registration::None {
-                self.app.hub.register(self.session, Registration::Anonymous, 0);
-            }
-            return None;
-        };
-        let me = match token::recognise_text(&self.app, token) {
-            Ok(me) => me,
-            Err(error) => {
-                log_cause(&error);
-                if before == Registration::None {
-                    self.app.hub.register(self.session, Registration::Anonymous, 0);
-                }
-                self.app.failed_logins.set(self.app.failed_logins.get() + 1);
-                let refusal = if error.code == Code::Unauthorized {
-                    Refusal::invalid_token()
-                } else {
-                    Refusal::of(&error)
-                };
-                self.refuse(Form::User, None, &refusal);
-                return None;
-            }
-        };
-        let again = matches!(before, Registration::As(user, _) if user == me.user);
-        let (_, mine) = self.app.hub.count_registered(Some(me.user));
-        if !again && mine >= limits.registered_sockets_per_user {
-            return self.refuse_registration("CONNECTION_LIMIT_PER_USER_EXCEEDED");
-        }
-        let inbox = crate::domain::RoomId::inbox(me.user);
-        match room::head(&self.app, inbox) {
-            Ok(head) => {
-                self.app.hub.register(self.session, Registration::As(me.user, me.token.id), head);
-                self.send_if_any(form::registered(me.user).ok());
-            }
-            Err(error) => self.refuse(Form::User, None, &Refusal::of(&error)),
-        }
-        None
-    }
-
-    fn refuse_registration(&mut self, code: &'static str) -> Option<Ending> {
-        self.refuse(Form::User, None, &Refusal { code, message: "too many connections".to_owned() });
-        Some(close::TOO_MANY_REGISTERED)
-    }
-
-    fn log_in(&mut self, id: Option<&Id>, text: &str) -> Option<Ending> {
-        let me = match token::recognise_text(&self.app, text) {
-            Ok(me) => me,
-            Err(error) if error.code == Code::Unauthorized => {
-                self.app.failed_logins.set(self.app.failed_logins.get() + 1);
-                self.refuse(Form::Payload, id, &Refusal::invalid_token());
-                return Some(close::UNAUTHORIZED);
-            }
-            Err(error) => {
-                self.settle(Form::Payload, id, Err(error));
-                return None;
-            }
-        };
-        let before = self.app.hub.owner(self.session);
-        if before.is_some_and(|owner| owner.user != me.user) {
-            let refusal = Refusal::invalid("auth: this socket is somebody else's, open another one");
-            self.refuse(Form::Payload, id, &refusal);
-            return None;
-        }
-        if before.is_none() && self.app.hub.count_sockets(me.user) >= self.app.limits().sockets_per_user {
-            let refusal = Refusal { code: "LIMIT", message: "too many sockets of one person".to_owned() };
-            self.refuse(Form::Payload, id, &refusal);
-            return Some(close::TOO_MANY_SOCKETS);
-        }
-        let follows = before.is_some_and(|owner| owner.follows);
-        self.app.hub.set_owner(self.session, Owner { user: me.user, token: me.token.id, follows });
-        let outcome = user::person(self.app.db(), me.user).map(|person| Outcome::LoggedIn(person.uid));
-        self.settle(Form::Payload, id, outcome);
-        None
-    }
-
     fn subscribe(
         &mut self,
         form: Form,
@@ -386,6 +337,7 @@ impl Talk {
     }
 
     fn unsubscribe(&mut self, form: Form, channel: Channel) -> Result<Outcome> {
+        self.channel.take_if(|last| **last == channel);
         match room::unsubscribe(&self.app, self.session, &self.who(), form, &channel) {
             // Whoever may not be there does not listen either.
             Ok(()) => Ok(Outcome::Done(channel)),
@@ -396,18 +348,20 @@ impl Talk {
 
     fn typing(&mut self, channel: Channel) -> Result<Outcome> {
         let room = room::enter(self.app.db(), &self.who(), &channel)?;
-        if self.may_type_again() {
+        if self.may_type_again(room) {
             let sign = Sign { room, channel: &channel, author: self.author()?, nickname: None };
             presence::typing(&self.app, self.session, sign, None, true);
         }
         Ok(Outcome::Done(channel))
     }
 
-    fn may_type_again(&mut self) -> bool {
+    fn may_type_again(&mut self, room: RoomId) -> bool {
         let now = Instant::now();
-        let again = self.typed.is_none_or(|typed| now.saturating_duration_since(typed) >= TYPING_EVERY);
+        let again = self
+            .typed
+            .is_none_or(|(typed, at)| typed != room || now.saturating_duration_since(at) >= TYPING_EVERY);
         if again {
-            self.typed = Some(now);
+            self.typed = Some((room, now));
         }
         again
     }
@@ -422,6 +376,7 @@ impl Talk {
             guest: GUEST.to_owned(),
             channel: channel.clone(),
             text: Some(text),
+            from_page: false,
             nickname: None,
             client_id: id.as_ref().map(|id| id.name().to_owned()),
         };
@@ -479,7 +434,7 @@ impl Talk {
             let here = self.app.hub.is_subscribed(self.session, page.room, Form::Path);
             if here {
                 // Chat pages hear every sign, the others one a second.
-                let everybody = self.may_type_again();
+                let everybody = self.may_type_again(page.room);
                 presence::typing(&self.app, self.session, sign(&page), words.content, everybody);
             }
             return None;
@@ -489,13 +444,13 @@ impl Talk {
             guest: page.author.name().to_owned(),
             channel: page.channel,
             text: words.content,
+            from_page: true,
             nickname: page.nickname,
             client_id: None,
         };
         let limits = self.app.limits().clone();
         let said = self.app.write(move |tx| message::say(tx, &limits, &new));
-        let channel = Channel::Me;
-        self.await_outcome(Form::Path, None, async move { Ok(Outcome::Said(channel, said.await?)) });
+        self.await_outcome(Form::Path, None, async move { said.await.map(|_| Outcome::Nothing) });
         None
     }
 
