@@ -1,4 +1,4 @@
-//! The benchmarks, one binary: `cargo bench --bench house -- post|get|latency|rest|all`.
+//! The benchmarks, one binary: `cargo bench --bench house -- COMMAND`; without one it lists them.
 //!
 //! Each measurement starts the release server as a child and holds it against a floor that runs in
 //! the same minutes on the same disk and processors: a bare loop without HTTP, without sockets,

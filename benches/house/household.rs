@@ -90,7 +90,7 @@ fn print(options: &Options, rounds: &[Round]) {
         };
     let bare: (&str, fn(&Round) -> f64) = ("bare", |round| round.bare);
     let storing: (&str, fn(&Round) -> f64) = ("bare that commits", |round| round.storing);
-    row("bare: receive, five sends", |round| round.bare, None, None);
+    row("bare: receive, six sends", |round| round.bare, None, None);
     row("bare on the server's reactor", |round| round.reactor, Some(bare), None);
     row("bare that commits each message", |round| round.storing, Some(bare), None);
     row("server, the loop's thread", |round| round.served.first_thread, Some(bare), Some(MOST_RATIO));

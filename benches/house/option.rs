@@ -13,13 +13,25 @@ usage: cargo bench --bench house -- COMMAND [OPTION VALUE]...
   latency   from the commit to the event on 50 sockets, and stalls of the loop, while writes saturate
   rest      memory, bytes written and CPU of an idle server; time to the first answer; size
   bare      the bare loops alone: what this disk gives, without a server
-  all       rest, get, post and latency
+
+  deliver   CPU of telling 50, 500 and 2,000 sockets, beside a bare send() loop
+  household CPU of 100 messages a second in 20 rooms of 5, beside bare loops; reactor and store apart
+  idle      memory and CPU of 10,000 sockets on which nothing happens, beside a bare loop
+  chat      from sending to the last of 200 sockets, beside bare loops
+  stall     what is kept for readers that stall, and whether the others notice
+  storm     1,000 sockets dropped and back at once
+
+  sockets   deliver, household, idle, chat, stall and storm
+  all       rest, get, post, latency and sockets
 
   --rounds N         rounds of each measurement, interleaved with its floor (5)
   --seconds S        length of one measured window (2)
   --connections LIST connections for post (1,8,16,64)
   --sync-ms N        length of an injected slow sync, 0 leaves these runs out (25)
   --idle-seconds N   length of the idle windows of rest (60)
+  --sockets LIST     the numbers of sockets of deliver (50,500,2000)
+  --idlers N         the sockets of idle (10000)
+  --ping-seconds N   how often idle has them pinged (5)
   --dir PATH         where the databases lie: its disk is the one measured (target/tmp)
   --spin yes|no      keep the processors awake with a thread of the idle class, for get (yes)
 

@@ -197,28 +197,17 @@ impl<S: Sink> Rooms<S> {
         peer.sink.send(&ack);
     }
 
-    /// Sends what has collected, a number of messages to a room: the room its frames, the peer its
-    /// answers behind them.
+    /// Sends what has collected, a number of messages to a room: the room its frames, then the peer its
+    /// answers.
     fn tell(&mut self, batch: Option<(usize, usize)>, peer: &Peer<S>) {
         let Some((room, count)) = batch else { return };
         if let Some(database) = &self.database {
             store(database, count).expect("a bare loop that cannot store is of no use");
         }
-        let mut answered = false;
         for member in &self.rooms[room].members {
-            if !answered && member.is(&peer.sink) {
-                let own = self.frames.len();
-                self.frames.extend_from_slice(&self.answers);
-                member.send(&self.frames);
-                self.frames.truncate(own);
-                answered = true;
-            } else {
-                member.send(&self.frames);
-            }
+            member.send(&self.frames);
         }
-        if !answered {
-            peer.sink.send(&self.answers);
-        }
+        peer.sink.send(&self.answers);
         self.frames.clear();
         self.answers.clear();
     }
