@@ -416,6 +416,7 @@ impl World {
             return self.leave(who, false);
         }
         self.hub.farewell(socket.id, &farewell());
+        socket.ending.get_or_insert(Ending::Gone);
         socket.phase = Phase::Parting;
         socket.asleep = None;
         self.send_the_rest(who);
