@@ -336,7 +336,8 @@ impl Session {
                 self.app.meter.closed(By::Server, code);
                 self.app.hub.farewell(self.id, &frame::close(code, reason));
             }
-            Leave::Orderly => {}
+            // Its close was answered, and nothing may come after that.
+            Leave::Orderly => self.app.hub.end(self.id, Ending::Gone),
         }
         let sent = timeout(deadline, self.send_the_rest()).await;
         self.graceful = sent == Some(true);
