@@ -190,20 +190,28 @@ impl Crowd {
         self.check()
     }
 
-    /// Answers so many rounds of pings, and idles on until well after the last.
+    /// Answers so many rounds of pings, and idles on until well after the last. Nobody answers before all have
+    /// been pinged, for the reason that [`Load::rest`] gives.
     ///
     /// # Errors
     /// As [`Crowd::idle`], or the pings did not come.
     pub fn beats(&mut self, rounds: usize, period: Duration) -> Outcome<()> {
-        let wanted = self.pings() + rounds * self.members.len();
-        let until = now_ns() + (rounds as u64 + 2) * period.as_nanos() as u64;
-        while self.pings() < wanted {
-            if now_ns() > until {
-                return Err(format!("{} pings are missing", wanted - self.pings()));
+        for _ in 0..rounds {
+            let (before, until) = (self.pings(), now_ns() + 2 * period.as_nanos() as u64);
+            while self.pings() == before {
+                if now_ns() > until {
+                    return Err(format!("no ping within {:?}", 2 * period));
+                }
+                self.read(Duration::from_millis(100))?;
             }
-            self.idle(Duration::from_millis(100))?;
+            std::thread::sleep(period / 20);
+            self.idle(period / 4)?;
+            let missing = (before + self.members.len()).abs_diff(self.pings());
+            if missing > 0 {
+                return Err(format!("{missing} sockets were not pinged once"));
+            }
         }
-        self.idle(period / 4)
+        self.check()
     }
 
     /// Pings answered by all sockets.

@@ -35,7 +35,6 @@ struct Case {
     rounds: Vec<Round>,
 }
 
-/// Microseconds of processor time per message.
 struct Round {
     bare: Pair,
     served: Pair,
@@ -44,19 +43,20 @@ struct Round {
 /// The same load where everybody hears it, and where nobody does.
 #[derive(Clone, Copy)]
 struct Pair {
-    loud: f64,
-    quiet: f64,
+    loud: Cost,
+    quiet: Cost,
 }
 
 impl Pair {
-    /// What one delivery adds.
+    /// What one delivery adds. Deliveries are the first thread's business; the store's does the same with and
+    /// without listeners, and would only add its own unrest to the difference.
     fn delivery(self, sockets: usize) -> f64 {
-        (self.loud - self.quiet) / sockets as f64
+        (self.loud.first_thread - self.quiet.first_thread) / sockets as f64
     }
 
     /// What one delivery costs when it has to carry everything.
     fn in_all(self, sockets: usize) -> f64 {
-        self.loud / sockets as f64
+        self.loud.total / sockets as f64
     }
 }
 
@@ -114,9 +114,8 @@ impl Case {
     ) -> Outcome<Round> {
         let Stage { sockets, served, bare } = stage;
         let pair = |process: u32, crowd: &mut Crowd| -> Outcome<Pair> {
-            let quiet: Cost = cost(process, crowd, &self.load(options, *sockets, QUIET))?;
-            let loud = cost(process, crowd, &self.load(options, *sockets, LOUD))?;
-            Ok(Pair { loud: loud.total, quiet: quiet.total })
+            let quiet = cost(process, crowd, &self.load(options, *sockets, QUIET))?;
+            Ok(Pair { quiet, loud: cost(process, crowd, &self.load(options, *sockets, LOUD))? })
         };
         let bare = pair(floor.process(), bare)?;
         Ok(Round { bare, served: pair(scene.server.process(), served)? })
@@ -159,7 +158,11 @@ fn print(options: &Options, cases: &[Case], stages: &[Stage]) {
             format!("{ratio:.2} ×"),
             format!("≤ {:.2} ×", case.most),
             verdict(ratio <= case.most).to_owned(),
-            format!("{:.1} / {:.1}", middle(&|round| round.bare.quiet), middle(&|round| round.served.quiet)),
+            format!(
+                "{:.1} / {:.1}",
+                middle(&|round| round.bare.quiet.total),
+                middle(&|round| round.served.quiet.total)
+            ),
             format!(
                 "{:.3} / {:.3}",
                 middle(&|round| round.bare.in_all(sockets)),
