@@ -1,5 +1,5 @@
--- Chat messages are events whose text is in `body`. `client_id` is what their sender called them, so that
--- one that is sent again is known; `nickname` is the name a chat page gave. `target` is the number of the
+-- Chat messages are events whose text is in `body`. `client_id` is what their sender called them,
+-- with a digest of room and text, so that one that is sent again is known by one look; `nickname` is the name a chat page gave. `target` is the number of the
 -- event that this one is about (a message, a notification), and `state` what has become of this one since:
 -- of a message 1 edited, 2 deleted; of a notification 1 read.
 ALTER TABLE event ADD COLUMN client_id TEXT;

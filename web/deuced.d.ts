@@ -217,7 +217,7 @@ export interface Handlers {
   reload?(head: Cursor): void;
   /** Somebody is typing. */
   typing?(from: Person): void;
-  /** Who is there, with every connection anew. With `presence` only, like the next two. */
+  /** Who is there, with every connection anew, and after having been behind. With `presence` only, like the next two. */
   members?(members: Person[]): void;
   joined?(member: Person): void;
   left?(member: Person): void;

@@ -188,6 +188,7 @@ class Client {
       case "ack": return this.#acknowledged(payload);
       case "error": return this.#refused(payload);
       case "typing": return this.#subscriptions.get(payload.channel)?.tell("typing", payload.from);
+      case "members": return this.#subscriptions.get(payload.channel)?.called(payload.members);
       case "joined":
       case "left": return this.#subscriptions.get(payload.channel)?.moved(frame.type, payload.member);
       default: if (Number.isInteger(payload.seq)) this.#deliver(frame, payload);

@@ -5,11 +5,14 @@ use crate::api::room::{self, Who};
 use crate::domain::event::MessageRef;
 use crate::domain::message::{Mentions, Message, Said, check_text};
 use crate::domain::notification::{Mention, Notice};
-use crate::domain::{Author, Channel, Code, Error, Kind, Limits, Person, Result, RoomId, UserId};
+use crate::domain::{Author, Channel, Code, Error, Kind, Limits, Person, Result, RoomId, Time, UserId};
 use crate::store::{self, Db, Tx};
 
 /// How long a message that is sent again is taken for the same one.
 const AGAIN_SECONDS: i64 = 600;
+
+/// A name of so many bytes is taken to be used once.
+const UNIQUE_BYTES: usize = 16;
 
 /// How many people one message notifies at most.
 const MOST_MENTIONED: usize = 50;
@@ -28,6 +31,8 @@ pub struct New {
     pub channel: Channel,
     /// The words; only chat pages may send none.
     pub text: Option<String>,
+    /// Whether a chat page says it; those may say nothing at all, or more than others.
+    pub from_page: bool,
     /// The name a chat page gave, where it is not the author's.
     pub nickname: Option<String>,
     /// What the sender calls it, so that it can be sent again.
@@ -37,8 +42,11 @@ pub struct New {
 /// Says something. The same sender, room, name and text is one message.
 ///
 /// # Errors
-/// Those of [`room::enter`]; `Forbidden` in an inbox; `Limit` when there are too many rooms.
+/// `Invalid` for the text; those of [`room::enter`]; `Forbidden` in an inbox; `Limit` when there are too many rooms.
 pub fn say(tx: &Tx<'_>, limits: &Limits, new: &New) -> Result<MessageRef> {
+    if !new.from_page {
+        check_text(new.text.as_deref().unwrap_or_default())?;
+    }
     let room = enter(tx, &new.who, &new.channel)?;
     let author = match new.who {
         Who::Person(me) => {
@@ -46,21 +54,23 @@ pub fn say(tx: &Tx<'_>, limits: &Limits, new: &New) -> Result<MessageRef> {
         }
         Who::Guest | Who::Nobody => Author::Guest(new.guest.clone()),
     };
-    let client_id = new.client_id.as_deref().filter(|_| matches!(author, Author::Person(_)));
-    if let Some(client_id) = client_id {
-        let since = tx.now().plus_seconds(-AGAIN_SECONDS);
-        let sent =
-            store::message::find_sent(tx, room, author.number(), client_id, new.text.as_deref(), since)?;
-        if let Some(sent) = sent {
+    let called = new.client_id.as_deref().filter(|_| matches!(author, Author::Person(_)));
+    let name = called.map(|called| store::message::name(room, called, new.text.as_deref()));
+    if let (Some(called), Some(name)) = (called, &name) {
+        // A long name is nobody's counter that began anew.
+        let since =
+            if called.len() >= UNIQUE_BYTES { Time::FIRST } else { tx.now().plus_seconds(-AGAIN_SECONDS) };
+        if let Some(sent) = store::message::find_sent(tx, author.number(), name, since)? {
             return Ok(sent);
         }
     }
-    if let Channel::Named(name) = &new.channel {
-        make_room(tx, limits, room, name)?;
+    if let Channel::Named(channel) = &new.channel {
+        make_room(tx, limits, &new.who, room, channel)?;
     }
     let message = Message { text: new.text.clone(), nickname: new.nickname.clone(), edited: false };
     let kind = Kind::MessageSaid(Box::new(message));
-    let said = store::room::append_by(tx, room, author.clone(), kind, client_id, limits.events_per_room)?;
+    let said =
+        store::room::append_by(tx, room, author.clone(), kind, name.as_deref(), limits.events_per_room)?;
     if let (Author::Person(author), Some(text)) = (&author, &new.text) {
         tell_mentioned(tx, limits, author, &new.channel, said, text)?;
     }
@@ -75,12 +85,14 @@ fn enter(db: &Db, who: &Who, channel: &Channel) -> Result<RoomId> {
     }
 }
 
-fn make_room(tx: &Tx<'_>, limits: &Limits, room: RoomId, name: &str) -> Result<()> {
+fn make_room(tx: &Tx<'_>, limits: &Limits, who: &Who, room: RoomId, name: &str) -> Result<()> {
     if store::room::exists(tx, room)? {
         return Ok(());
     }
-    if store::room::count_named(tx)? >= limits.rooms {
-        return Err(Error::new(Code::Limit, format!("channel: there are {} rooms already", limits.rooms)));
+    // Guests must not use up the names for everybody else.
+    let most = if matches!(who, Who::Person(_)) { limits.rooms } else { limits.rooms.div_ceil(2) };
+    if store::room::count_named(tx)? >= most {
+        return Err(Error::new(Code::Limit, format!("channel: there are {most} rooms already")));
     }
     store::room::ensure(tx, room, name)
 }
@@ -107,7 +119,7 @@ fn tell_mentioned(
     };
     for person in concerned.into_iter().filter(|person| mentions.name(person)).take(MOST_MENTIONED) {
         let mention = Mention { channel: channel.to_string(), seq: said.seq, message: said.id };
-        notification::tell_mentioned(tx, limits, person.id, author, Notice::Mention(mention))?;
+        notification::notify(tx, limits, person.id, author, Notice::Mention(mention))?;
     }
     Ok(())
 }

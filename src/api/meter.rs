@@ -5,6 +5,15 @@ use std::{
     collections::BTreeMap,
 };
 
+/// Who closed a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// Its client.
+    Client,
+    /// The server.
+    Server,
+}
+
 /// The counters. One for the process, on the loop's thread.
 #[derive(Default)]
 pub struct Meter {
@@ -17,7 +26,7 @@ pub struct Meter {
     /// Subscriptions that have to load anew.
     pub lost: Cell<u64>,
     refusals: RefCell<BTreeMap<&'static str, u64>>,
-    closes: RefCell<BTreeMap<u16, u64>>,
+    closes: RefCell<BTreeMap<(By, u16), u64>>,
 }
 
 impl Meter {
@@ -31,9 +40,10 @@ impl Meter {
         *self.refusals.borrow_mut().entry(code).or_default() += 1;
     }
 
-    /// Counts a socket that the server closed with this code.
-    pub fn closed(&self, code: u16) {
-        *self.closes.borrow_mut().entry(code).or_default() += 1;
+    /// Counts a socket that was closed with this code. Codes that nobody knows are one.
+    pub fn closed(&self, by: By, code: u16) {
+        let code = if matches!(code, 1000..=1014) { code } else { 0 };
+        *self.closes.borrow_mut().entry((by, code)).or_default() += 1;
     }
 
     /// The refusals by code.
@@ -41,8 +51,8 @@ impl Meter {
         self.refusals.borrow().iter().map(|(code, count)| (*code, *count)).collect()
     }
 
-    /// The closes by code.
-    pub fn closes(&self) -> Vec<(u16, u64)> {
-        self.closes.borrow().iter().map(|(code, count)| (*code, *count)).collect()
+    /// The closes by who closed, and code; 0 is any code that nobody knows.
+    pub fn closes(&self) -> Vec<((By, u16), u64)> {
+        self.closes.borrow().iter().map(|(close, count)| (*close, *count)).collect()
     }
 }

@@ -6,7 +6,16 @@ use crate::domain::{Author, Entry, Error, GroupId, Kind, Limits, Person, Result,
 use crate::store::{self, Db, Tx};
 
 /// Puts a notification into somebody's inbox.
-fn notify(tx: &Tx<'_>, limits: &Limits, to: UserId, actor: &Person, notice: Notice) -> Result<Notification> {
+///
+/// # Errors
+/// Those of the storage.
+pub(super) fn notify(
+    tx: &Tx<'_>,
+    limits: &Limits,
+    to: UserId,
+    actor: &Person,
+    notice: Notice,
+) -> Result<Notification> {
     let mut notification = Notification {
         id: 0,
         user: to,
@@ -52,20 +61,6 @@ pub fn tell_author(tx: &Tx<'_>, limits: &Limits, entry: &Entry, actor: &Person, 
         notify(tx, limits, entry.user, actor, Notice::Reaction(topic, emoji.to_owned()))?;
     }
     Ok(())
-}
-
-/// Notifies somebody by name of a message.
-///
-/// # Errors
-/// Those of the storage.
-pub fn tell_mentioned(
-    tx: &Tx<'_>,
-    limits: &Limits,
-    to: UserId,
-    actor: &Person,
-    notice: Notice,
-) -> Result<()> {
-    notify(tx, limits, to, actor, notice).map(|_| ())
 }
 
 /// Sends a notification with data of one's own, a JSON object as its text. Server admins may, and logins with

@@ -15,9 +15,14 @@ pub(super) struct Claims {
     pub(super) user: UserId,
     pub(super) uid: String,
     pub(super) token: TokenId,
+    /// Tells the login from another that got its number after a backup was restored.
+    pub(super) proof: Proof,
     pub(super) issued_at: Time,
     pub(super) expires_at: Time,
 }
+
+/// The first bytes of the login's hash.
+pub(super) type Proof = [u8; 8];
 
 /// The claims that the two families of clients look for, under their names for them.
 #[derive(Serialize, Deserialize)]
@@ -50,7 +55,7 @@ pub(super) fn write(claims: &Claims, key: &[u8]) -> Result<String> {
         kind: KIND.to_owned(),
         user_id: claims.user.0,
         sub: claims.uid.clone(),
-        jti: claims.token.0.to_string(),
+        jti: format!("{}.{}", claims.token.0, base64url(&claims.proof)),
         iat: claims.issued_at.millis().div_euclid(1000),
         iat_ms: claims.issued_at.millis(),
         exp: claims.expires_at.millis().div_euclid(1000),
@@ -74,10 +79,12 @@ pub(super) fn read(text: &str, key: &[u8]) -> Option<Claims> {
     let known = header.alg == "HS256" && wire.kind == KIND && wire.user_id != 0;
     let time = |seconds: i64| Time::from_millis(seconds.checked_mul(1000)?);
     known.then_some(())?;
+    let (token, proof) = wire.jti.split_once('.')?;
     Some(Claims {
         user: UserId(wire.user_id),
         uid: wire.sub,
-        token: TokenId(wire.jti.parse().ok()?),
+        token: TokenId(token.parse().ok()?),
+        proof: from_base64url(proof)?.try_into().ok()?,
         issued_at: Time::from_millis(wire.iat_ms)?,
         expires_at: time(wire.exp)?,
     })
@@ -99,6 +106,7 @@ mod tests {
             user: UserId(7),
             uid: "dev-ann".to_owned(),
             token: TokenId(12),
+            proof: *b"12345678",
             issued_at: now,
             expires_at: Time::from_millis(1_795_187_925_000).unwrap(),
         }
@@ -147,13 +155,34 @@ mod tests {
             let text = format!("{}.{}", base64url(header.as_bytes()), base64url(body.as_bytes()));
             format!("{text}.{}", base64url(&mac(&text, b"key").finalize().into_bytes()))
         };
-        let body = r#"{"type":"auth","userId":7,"sub":"x","jti":"1","iat":1,"iatMs":1000,"exp":2}"#;
+        let body =
+            r#"{"type":"auth","userId":7,"sub":"x","jti":"1.MTIzNDU2Nzg","iat":1,"iatMs":1000,"exp":2}"#;
         assert!(read(&signed(HEADER, body), b"key").is_some());
         assert_eq!(read(&signed(r#"{"alg":"HS384"}"#, body), b"key"), None);
-        for (from, to) in
-            [("auth", "other"), ("7", "0"), ("7", "\"7\""), ("\"1\"", "\"x\""), (",\"exp\":2", "")]
-        {
+        for (from, to) in [
+            ("auth", "other"),
+            ("7", "0"),
+            ("7", "\"7\""),
+            ("1.MT", "x.MT"),
+            ("Nzg", "Nz"),
+            ("1.M", "1M"),
+            (",\"exp\":2", ""),
+        ] {
             assert_eq!(read(&signed(HEADER, &body.replacen(from, to, 1)), b"key"), None, "{from} -> {to}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_other_text_is_nobodys(text in "\\PC{0,80}", at in 0usize..200, byte in 33u8..127) {
+            assert_eq!(read(&text, b"key"), None);
+            let mut bytes = write(&claims(), b"key").unwrap().into_bytes();
+            let at = at % bytes.len();
+            let changed = std::mem::replace(&mut bytes[at], byte) != byte;
+            // The last digit of a signature has two bits that mean nothing.
+            if changed && at + 1 < bytes.len() {
+                assert_eq!(read(std::str::from_utf8(&bytes).unwrap(), b"key"), None);
+            }
         }
     }
 }

@@ -71,7 +71,8 @@ pub fn recognise_text(app: &App, text: &str) -> Result<Me> {
     let claims = signed::read(text, &app.token_key).filter(|claims| claims.expires_at > Time::now());
     let claims = claims.ok_or_else(Error::unauthorized)?;
     // The row decides, so that a logout counts here, too.
-    let token = find_good(app, claims.token)?.filter(|token| token.user == claims.user);
+    let found = store::token::find_proven(app.db(), claims.token, &claims.proof)?;
+    let token = found.filter(|token| token.user == claims.user && token.expires_at > Time::now());
     let token = token.ok_or_else(Error::unauthorized)?;
     Ok(Me { user: token.user, token })
 }
@@ -87,11 +88,16 @@ pub fn sign(app: &App, logged_in: &LoggedIn) -> Result<String> {
             user: logged_in.user.id,
             uid: logged_in.user.uid.clone(),
             token: logged_in.token,
+            proof: proof_of(&logged_in.secret.hash()),
             issued_at: Time::now(),
             expires_at: Time::now().plus_seconds(seconds(app.limits())),
         },
         &app.token_key,
     )
+}
+
+fn proof_of(hash: &[u8; 32]) -> signed::Proof {
+    *hash.first_chunk().expect("a hash is longer than a proof")
 }
 
 /// Whose login a secret is, unless it has ended.

@@ -103,12 +103,16 @@ pub fn add_or_give_password(
 ///
 /// # Errors
 /// `Invalid` when it is not a fit name, or taken.
-pub fn rename(tx: &Tx<'_>, me: UserId, username: &str) -> Result<User> {
+pub fn rename(tx: &Tx<'_>, limits: &Limits, me: UserId, username: &str) -> Result<User> {
     user::check_username(username)?;
     if !store::user::set_username(tx, me, username)? {
         return Err(Error::invalid("Username already taken"));
     }
-    find(tx, me)
+    let user = find(tx, me)?;
+    for (_, room) in store::member::groups_of(tx, me)? {
+        store::room::append(tx, room, me, Kind::PersonChanged(user.person()), limits.events_per_room)?;
+    }
+    Ok(user)
 }
 
 /// Everything the server knows of a person, entries included, as the JSON text to hand out.

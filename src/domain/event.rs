@@ -80,6 +80,8 @@ pub enum Kind {
     MessageEdited(MessageRef, String),
     /// A message was deleted. Also what remains of `MessageSaid` afterwards.
     MessageDeleted(MessageRef),
+    /// A member is called differently now.
+    PersonChanged(Person),
     /// Somebody deleted their account: what they wrote here is blank.
     PersonErased(Person),
     /// The person whose inbox this is was notified.

@@ -26,6 +26,9 @@ const FIRST: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00.000Z
 const LAST: i64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
 
 impl Time {
+    /// The earliest point that can be written.
+    pub const FIRST: Time = Time(FIRST);
+
     /// Now, by the clock of this machine.
     pub fn now() -> Time {
         let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -31,11 +31,18 @@ const MULTIPART_OVERHEAD: u64 = 64 << 10;
 
 /// Accepts connections for ever.
 pub async fn accept(server: Rc<Server>, listener: Listener) {
+    const IN_A_ROW: u32 = 16;
     let mut failing = false;
+    let mut accepted = 0u32;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
                 failing = false;
+                accepted = accepted.wrapping_add(1);
+                if accepted % IN_A_ROW == 0 {
+                    // When everybody comes back at once, those who are here want their turn, too.
+                    smol::future::yield_now().await;
+                }
                 let place = place_for(&server, address);
                 let connection = connection(server.clone(), stream, address, place);
                 server.spawn(connection);

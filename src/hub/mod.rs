@@ -349,9 +349,11 @@ impl Hub {
         }
     }
 
-    /// Queues the last bytes a socket that is ending will be sent.
+    /// Queues the last bytes a socket will be sent. It ends with that, if it was not ending.
     pub fn farewell(&self, session: SessionId, frame: &[u8]) {
-        self.state.borrow_mut().sessions[session.0].outbox.push(Rc::from(frame), 0);
+        let session = &mut self.state.borrow_mut().sessions[session.0];
+        session.end(Ending::Gone);
+        session.outbox.push(Rc::from(frame), 0);
     }
 
     /// Notes a sign of life.

@@ -129,8 +129,8 @@ impl Reactor {
         let mut sources = self.sources.borrow_mut();
         for event in events {
             let (flags, key) = (event.events as i32, event.u64);
+            // Edge-triggered: every write is a new edge, so what was written need not be read.
             if key == WAKE_KEY {
-                self.wake.reset();
                 continue;
             }
             let Some(state) = sources.get_mut(key as usize) else { continue };
@@ -178,14 +178,6 @@ struct LoopWaker {
     event: OwnedFd,
     notified: AtomicBool,
     asleep: AtomicBool,
-}
-
-impl LoopWaker {
-    fn reset(&self) {
-        let mut count = [0u8; 8];
-        // SAFETY: reads eight bytes into eight bytes.
-        unsafe { libc::read(self.event.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
-    }
 }
 
 impl Wake for LoopWaker {

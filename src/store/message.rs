@@ -6,24 +6,23 @@ use crate::domain::{EventId, Kind, Result, RoomId, Time, UserId};
 use crate::store::room::{code, event_query, from_row, is_enough, state};
 use crate::store::{Db, Tx, deuce, time_at, user};
 use rusqlite::params;
+use sha2::{Digest, Sha256};
 
-/// The message that its sender called so, with the same text, in the same room: that it is sent again. Since
-/// `since`, or ever when the name is too long to be a counter that began anew.
-pub fn find_sent(
-    db: &Db,
-    room: RoomId,
-    sender: UserId,
-    client_id: &str,
-    text: Option<&str>,
-    since: Time,
-) -> Result<Option<MessageRef>> {
-    const UNIQUE: usize = 16;
-    let since = if client_id.len() >= UNIQUE { i64::MIN } else { since.millis() };
-    // Of a message that was changed since, nobody knows the text it was sent with.
-    let sql =
-        "SELECT id, seq FROM event WHERE sender_id = ?1 AND client_id = ?2 AND room_id = ?3 AND at >= ?5
-               AND (body IS ?4 OR state <> 0) ORDER BY seq DESC LIMIT 1";
-    db.one(sql, params![sender.0, client_id, room.0, text, since], |row| {
+/// The name under which a message is kept, so that it is known when it is sent again: what its sender called
+/// it, and a digest of where and what.
+pub fn name(room: RoomId, client_id: &str, text: Option<&str>) -> String {
+    let mut digest = Sha256::new();
+    digest.update(room.0.to_be_bytes());
+    digest.update(text.unwrap_or_default());
+    let digest: String = digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{client_id}:{digest}")
+}
+
+/// The message of this sender and name since `since`, the newest if there are several.
+pub fn find_sent(db: &Db, sender: UserId, name: &str, since: Time) -> Result<Option<MessageRef>> {
+    let sql = "SELECT id, seq FROM event WHERE sender_id = ?1 AND client_id = ?2 AND at >= ?3
+               ORDER BY at DESC LIMIT 1";
+    db.one(sql, params![sender.0, name, since.millis()], |row| {
         Ok(MessageRef { id: EventId(row.get(0)?), seq: row.get(1)? })
     })
 }

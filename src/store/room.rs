@@ -25,6 +25,7 @@ pub(super) mod code {
     pub const MESSAGE_EDITED: i64 = 11;
     pub const MESSAGE_DELETED: i64 = 12;
     pub const PERSON_ERASED: i64 = 13;
+    pub const PERSON_CHANGED: i64 = 14;
     pub const NOTICE_CUSTOM: i64 = 20;
     pub const NOTICE_DEUCE: i64 = 21;
     pub const NOTICE_REACTION: i64 = 22;
@@ -65,6 +66,7 @@ fn columns(kind: &Kind) -> Columns<'_> {
         }
         Kind::MemberJoined(person) => Columns { person: Some(person.id), ..plain(code::MEMBER_JOINED) },
         Kind::MemberLeft(person) => Columns { person: Some(person.id), ..plain(code::MEMBER_LEFT) },
+        Kind::PersonChanged(person) => Columns { person: Some(person.id), ..plain(code::PERSON_CHANGED) },
         Kind::PersonErased(person) => Columns { person: Some(person.id), ..plain(code::PERSON_ERASED) },
         Kind::RoleChanged(person, role) => {
             Columns { person: Some(person.id), body: Some(role.as_str()), ..plain(code::ROLE_CHANGED) }
@@ -126,7 +128,7 @@ pub fn ensure(tx: &Tx<'_>, room: RoomId, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether there is a room of this number, which has something in its log or is a group's.
+/// Whether there is a row for the room of this number.
 pub fn exists(db: &Db, room: RoomId) -> Result<bool> {
     Ok(db.one("SELECT 1 FROM room WHERE id = ?1", [room.0], |_| Ok(()))?.is_some())
 }
@@ -363,6 +365,7 @@ fn kind_from_row(room: RoomId, row: &Row<'_>, author: &Author) -> rusqlite::Resu
         code::REACTION_ADDED => Kind::ReactionAdded(entry()?, body()?),
         code::REACTION_REMOVED => Kind::ReactionRemoved(entry()?, body()?),
         code::MEMBER_JOINED => Kind::MemberJoined(person()?),
+        code::PERSON_CHANGED => Kind::PersonChanged(person()?),
         code::PERSON_ERASED => Kind::PersonErased(person()?),
         code::MEMBER_LEFT => Kind::MemberLeft(person()?),
         code::ROLE_CHANGED => Kind::RoleChanged(person()?, Role::parse(&body()?).unwrap_or(Role::Member)),
@@ -396,7 +399,8 @@ fn kind_from_row(room: RoomId, row: &Row<'_>, author: &Author) -> rusqlite::Resu
             created_at: time_at(row, 5)?,
             read: state != 0,
         })),
-        _ => Kind::GroupDeleted,
+        code::GROUP_DELETED => Kind::GroupDeleted,
+        unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(2, unknown)),
     })
 }
 
@@ -479,6 +483,7 @@ mod tests {
                 Kind::ReactionRemoved(entry, "🔥".to_owned()),
                 Kind::MemberJoined(ann.clone()),
                 Kind::MemberLeft(ann.clone()),
+                Kind::PersonChanged(ann.clone()),
                 Kind::PersonErased(ann.clone()),
                 Kind::RoleChanged(ann.clone(), Role::Admin),
                 Kind::GroupChanged(Box::new(naming)),

@@ -57,6 +57,13 @@ pub fn find_by_id(db: &Db, id: TokenId) -> Result<Option<Token>> {
     )
 }
 
+/// The login of that number whose secret's hash begins so, ended or not.
+pub fn find_proven(db: &Db, id: TokenId, proof: &[u8; 8]) -> Result<Option<Token>> {
+    let sql = "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token
+               WHERE id = ?1 AND substr(hash, 1, 8) = ?2";
+    db.one(sql, params![id.0, proof], from_row)
+}
+
 /// Ends a login.
 pub fn delete(tx: &Tx<'_>, id: TokenId) -> Result<()> {
     tx.execute("DELETE FROM token WHERE id = ?1", [id.0])?;

@@ -175,4 +175,22 @@ mod tests {
         assert_eq!(verdict(&one_after_the_other), Ok(()));
         assert_eq!(verdict(&frame(0x81, 1001)[..8]), Err(Violation::TooBig));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn however_the_bytes_are_cut_the_verdict_is_the_same(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+            cuts in proptest::collection::vec(1usize..50, 1..20),
+        ) {
+            let whole = Gate::new(1000).pass(&bytes);
+            let (mut gate, mut rest, mut cut) = (Gate::new(1000), &bytes[..], cuts.iter().cycle());
+            let mut in_pieces = Ok(());
+            while !rest.is_empty() && in_pieces.is_ok() {
+                let (piece, later) = rest.split_at((*cut.next().unwrap()).min(rest.len()));
+                in_pieces = gate.pass(piece);
+                rest = later;
+            }
+            assert_eq!(in_pieces, whole);
+        }
+    }
 }

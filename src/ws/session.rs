@@ -6,6 +6,7 @@
 
 use crate::api::{
     App,
+    meter::By,
     room::{self, Progress},
     token,
 };
@@ -287,6 +288,12 @@ impl Session {
                     wire.output.clear();
                     None
                 }
+                Ok(Message::Close(frame)) => {
+                    // Without a code it is 1005 (RFC 6455 section 7.1.5).
+                    let code = frame.map_or(1005, |frame| u16::from(frame.code));
+                    self.app.meter.closed(By::Client, code);
+                    None
+                }
                 Ok(_) => None,
                 Err(Broken::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break None,
                 Err(Broken::ConnectionClosed | Broken::AlreadyClosed) => break Some(Leave::Orderly),
@@ -317,7 +324,7 @@ impl Session {
         let deadline = Instant::now() + PARTING;
         self.talk.end();
         if let Leave::Ended(Ending::Close(code, _)) = leave {
-            self.app.meter.closed(code);
+            self.app.meter.closed(By::Server, code);
         }
         match leave {
             Leave::Ended(Ending::Gone) => return,
@@ -326,10 +333,11 @@ impl Session {
             }
             Leave::Ended(Ending::TooSlow) => {
                 let (code, reason) = close::TOO_SLOW;
-                self.app.meter.closed(code);
+                self.app.meter.closed(By::Server, code);
                 self.app.hub.farewell(self.id, &frame::close(code, reason));
             }
-            Leave::Orderly => {}
+            // Its close was answered, and nothing may come after that.
+            Leave::Orderly => self.app.hub.end(self.id, Ending::Gone),
         }
         let sent = timeout(deadline, self.send_the_rest()).await;
         self.graceful = sent == Some(true);

@@ -6,6 +6,7 @@ mod harness;
 
 mod cli;
 mod clock;
+mod comeback;
 mod crowd;
 mod deuce;
 mod export;

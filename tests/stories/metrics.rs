@@ -68,7 +68,7 @@ fn what_happens_is_counted() {
         assert!(start.elapsed() < PATIENCE, "a socket that never ends");
         after = read(&nobody);
     }
-    assert_eq!(after[r#"deuced_closes_total{code="1003"}"#], 1.0);
+    assert_eq!(after[r#"deuced_closes_total{by="server",code="1003"}"#], 1.0);
     let ended = |how: &str| after[&format!("deuced_sockets_ended_total{{how={how:?}}}")];
     assert_eq!(ended("graceful") + ended("forced"), 2.0);
 }

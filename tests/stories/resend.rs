@@ -187,3 +187,20 @@ fn sending_again_is_refused_where_one_may_not_say_it_any_more() {
     let error = speaker.ask_as(&json!(uuid(9)), "message", words).unwrap_err();
     assert_eq!(error["code"], "FORBIDDEN");
 }
+
+#[test]
+fn what_was_changed_or_deleted_meanwhile_is_not_said_again() {
+    let server = Server::open();
+    let ann = server.person("Ann");
+    let mut phone = Native::open(&ann);
+    let mut tablet = Native::open(&ann);
+    // The phone never learns of the acknowledgement; the tablet sees the message and acts on it.
+    let changed = phone.ask_as(&json!(uuid(1)), "message", payload("helo")).unwrap();
+    let deleted = phone.ask_as(&json!(uuid(2)), "message", payload("regretted")).unwrap();
+    tablet.ask("edit", json!({ "channel": "general", "seq": changed["seq"], "text": "hello" }));
+    tablet.ask("delete", json!({ "channel": "general", "seq": deleted["seq"] }));
+    let mut phone = Native::open(&ann);
+    assert_eq!(phone.ask_as(&json!(uuid(1)), "message", payload("helo")).unwrap(), changed);
+    assert_eq!(phone.ask_as(&json!(uuid(2)), "message", payload("regretted")).unwrap(), deleted);
+    assert_eq!(texts(&ann, "general"), ["hello"]);
+}

@@ -1,8 +1,12 @@
 //! Stopping, being stopped, and coming back with everything.
 
-use crate::harness::{Server, check, server, together};
+use crate::harness::{PATIENCE, Server, check, server, together};
 use serde_json::json;
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 #[test]
 fn sigterm_says_goodbye_and_loses_nothing() {
@@ -53,12 +57,13 @@ fn what_was_acknowledged_survives_a_kill() {
     for round in 0..3 {
         let address = server.address();
         let devices: Vec<_> = (0..4).map(|_| ann.twin()).collect();
+        let so_far = AtomicUsize::new(0);
         let acknowledged = std::thread::scope(|scope| {
             let writers: Vec<_> = devices
                 .iter()
                 .enumerate()
                 .map(|(index, device)| {
-                    let home = &home;
+                    let (home, so_far) = (&home, &so_far);
                     scope.spawn(move || {
                         let cookie = device.cookie().unwrap();
                         let mut wire = crate::harness::Wire::open(address);
@@ -75,7 +80,10 @@ fn what_was_acknowledged_survives_a_kill() {
                             let answer =
                                 wire.try_send(request).ok().and_then(|()| wire.try_reply("POST").ok());
                             match answer {
-                                Some(reply) if reply.status == 200 => written.push(thoughts),
+                                Some(reply) if reply.status == 200 => {
+                                    written.push(thoughts);
+                                    so_far.fetch_add(1, Ordering::Relaxed);
+                                }
                                 Some(reply) => panic!("{reply:?}"),
                                 None => break,
                             }
@@ -84,7 +92,10 @@ fn what_was_acknowledged_survives_a_kill() {
                     })
                 })
                 .collect();
-            std::thread::sleep(Duration::from_millis(300));
+            let start = Instant::now();
+            while so_far.load(Ordering::Relaxed) < 20 && start.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(2));
+            }
             server.kill9();
             writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect::<Vec<String>>()
         });

@@ -327,3 +327,19 @@ fn two_hundred_cursors_at_once() {
         native.expect_silence();
     }
 }
+
+#[test]
+fn a_number_without_its_event_proves_nothing() {
+    let server = talkative().start();
+    let ann = server.person("Ann");
+    chatter(&mut Native::open(&ann), "general", 0, 5);
+    for since in [json!({ "seq": 3 }), json!({ "seq": 3, "id": null }), json!({ "seq": 3, "id": "nonsense" })]
+    {
+        let mut native = Native::open(&ann);
+        match native.try_ask("subscribe", json!({ "channel": "general", "since": since })) {
+            Ok(ack) => assert_eq!(ack["recovered"], false, "{since}: {ack}"),
+            Err(error) => assert_eq!(error["code"], "INVALID", "{since}: {error}"),
+        }
+        native.expect_silence();
+    }
+}

@@ -222,3 +222,27 @@ fn a_login_that_runs_out_ends_its_sockets() {
     native_handshake(&ann).refused(401);
     assert_eq!(status(&server, &ann.jwt()), 401);
 }
+
+#[test]
+fn a_socket_that_becomes_somebody_elses_hears_no_more_of_the_first() {
+    let server = Server::open();
+    let (ann, eve) = (server.person("Ann"), server.person("Eve"));
+    let home = ann.found("Home");
+    let channel = format!("group:{home}");
+    let mut native = Native::anonymous(&server);
+    native.ask("auth", json!({ "token": ann.token() }));
+    native.subscribe(&channel);
+    native.subscribe("me");
+    // Whether a second `auth` is taken or refused: what is Ann's is not told to Eve.
+    let Ok(ack) = native.try_ask("auth", json!({ "token": eve.token() })) else { return };
+    assert_eq!(ack["userId"], json!(eve.id()));
+    let mut of_ann = Native::open(&ann);
+    of_ann.subscribe(&channel);
+    of_ann.say(&channel, "private");
+    of_ann.hear("private");
+    native.expect_silence();
+    native.refused("message", json!({ "channel": channel, "text": "x" }), "FORBIDDEN");
+    // Nor does the end of Ann's login concern Eve.
+    ann.post("/api/auth/logout", json!({})).ok();
+    native.subscribe("me");
+}

@@ -6,7 +6,6 @@ use crate::api::message::{self, New, Which};
 use crate::api::pace::Deed;
 use crate::api::room::{self, Who};
 use crate::api::view::talk;
-use crate::domain::message::check_text;
 use crate::domain::{Channel, Error};
 use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
@@ -37,7 +36,6 @@ pub async fn say(call: Call<'_>) -> Result<Response> {
     call.pace(Deed::Message, limits.messages_per_minute)?;
     let mut fields = call.fields()?;
     let text = fields.take_text("text")?.unwrap_or_default();
-    check_text(&text)?;
     let client_id = fields.take_text("clientId")?;
     if client_id.as_ref().is_some_and(|id| !(1..=message::CLIENT_ID_BYTES).contains(&id.len())) {
         return Err(Failure::new(400, format!("clientId: 1 to {} bytes", message::CLIENT_ID_BYTES)));
@@ -48,6 +46,7 @@ pub async fn say(call: Call<'_>) -> Result<Response> {
         guest: String::new(),
         channel,
         text: Some(text),
+        from_page: false,
         nickname: None,
         client_id,
     };

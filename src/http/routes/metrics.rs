@@ -1,6 +1,7 @@
 //! What the server counts, in the text format that Prometheus reads (version 0.0.4).
 
 use super::Call;
+use crate::api::meter::By;
 use crate::api::{App, BATCH_MILLIS};
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Body, Response};
@@ -87,9 +88,10 @@ impl Page {
         for (code, count) in meter.refusals() {
             self.line("errors_total", &format!(r#"code="{code}""#), count);
         }
-        self.family("closes_total", "counter", "Sockets that the server closed, by close code.");
-        for (code, count) in meter.closes() {
-            self.line("closes_total", &format!(r#"code="{code}""#), count);
+        self.family("closes_total", "counter", "Sockets that were closed, by whom and with which code.");
+        for ((by, code), count) in meter.closes() {
+            let by = if by == By::Client { "client" } else { "server" };
+            self.line("closes_total", &format!(r#"by="{by}",code="{code}""#), count);
         }
         self.counter("failed_logins_total", "Logins and sockets refused.", app.failed_logins.get());
     }

@@ -21,7 +21,8 @@ pub async fn rename(call: Call<'_>) -> Result<Response> {
     let me = call.me()?;
     let name =
         call.fields()?.take_text("username")?.ok_or_else(|| Error::invalid("username: is required"))?;
-    let user = call.app().write(move |tx| user::rename(tx, me, &name)).await?;
+    let limits = call.limits();
+    let user = call.app().write(move |tx| user::rename(tx, &limits, me, &name)).await?;
     Ok(Response::json(200, view::own_user(&user)?))
 }
 

@@ -161,6 +161,9 @@ pub(super) fn reply(number: i64, filling: usize) -> Vec<u8> {
     frame
 }
 
+/// How long the last frame is.
+pub(super) const FAREWELL_LENGTH: usize = HEADER + 5;
+
 /// What is said last.
 pub(super) fn farewell() -> Vec<u8> {
     let mut frame = Vec::new();
@@ -223,6 +226,11 @@ impl Pipe {
     /// How many bytes were ever taken.
     pub(super) fn taken(&self) -> usize {
         self.read.get() + self.received.borrow().len()
+    }
+
+    /// How many bytes were read, in whole frames.
+    pub(super) fn place(&self) -> usize {
+        self.read.get()
     }
 
     /// Whether the bytes taken so far end with a whole frame.

@@ -244,6 +244,8 @@ pub enum Outcome {
     Read(u64),
     /// Somebody is there.
     Pong,
+    /// Nothing that anybody is told.
+    Nothing,
 }
 
 /// The JSON to answer with, if the form answers this at all.

@@ -232,6 +232,7 @@ fn said(event: &Event) -> Result<(&'static str, Said<'_>)> {
         Kind::ReactionRemoved(entry, emoji) => {
             ("reaction_removed", Said::Reaction { entry_id: entry.to_string(), emoji })
         }
+        Kind::PersonChanged(person) => ("person_changed", Said::Member { user: PersonView::of(person) }),
         Kind::PersonErased(person) => ("person_erased", Said::Member { user: PersonView::of(person) }),
         Kind::MemberJoined(person) => ("member_joined", Said::Member { user: PersonView::of(person) }),
         Kind::MemberLeft(person) => ("member_left", Said::Member { user: PersonView::of(person) }),
@@ -333,6 +334,7 @@ pub(super) fn answer(id: Option<&Id>, outcome: &Outcome) -> Result<Option<String
         Outcome::Pong => return Ok(Some(r#"{"type":"pong"}"#.to_owned())),
         Outcome::LoggedIn(uid) => Ack { id, user_id: Some(uid), ..Ack::default() },
         // Whoever gives a request no name wants no answer.
+        Outcome::Nothing => return Ok(None),
         _ if id.is_none() => return Ok(None),
         Outcome::Done(channel) => plain_ack(channel),
         Outcome::Subscribed(channel, subscribed, resumed, members) => Ack {

@@ -119,3 +119,19 @@ fn whispers_are_counted_only_when_they_are_told() {
     assert_eq!((pipe.told(), hub.counters().whispers, hub.traffic().bytes), (vec![], 0, 0));
     assert_eq!(errand(&hub, broken), Poll::Ready(Errand::End(Ending::Gone)));
 }
+
+#[test]
+fn nothing_comes_after_the_last_frame() {
+    let hub = hub();
+    let (session, pipe) = ear(&hub, ANN, 0, Form::Payload);
+    let (bob, _) = ear(&hub, BOB, PLENTY, Form::Payload);
+    hub.farewell(session, &farewell());
+    typing(&hub, 1, bob);
+    publish(&hub, ROOM, 1..=1);
+    hub.flush();
+    pipe.make_space(PLENTY);
+    assert!(hub.pump(session).unwrap());
+    assert_eq!(pipe.told(), [Told::Farewell]);
+    typing(&hub, 2, bob);
+    assert_eq!(pipe.told(), []);
+}

@@ -4,14 +4,16 @@
 //! on the disk, in the order of the requests. Here is what a socket remembers of its talk; bytes are the
 //! session's business.
 
+mod identity;
+
 use crate::api::message::{self, New};
 use crate::api::meter::Meter;
 use crate::api::presence::{self, Sign};
 use crate::api::room::{self, Since, Who};
-use crate::api::{App, notification, token, user};
+use crate::api::{App, notification, user};
 use crate::domain::{Author, Channel, Code, Error, Result, RoomId, UserId, WhisperKind};
 use crate::domain::{id::random, token::base64url};
-use crate::hub::{Ending, Form, Owner, Registration, SessionId};
+use crate::hub::{Ending, Form, SessionId};
 use crate::ws::form::{self, Asked, Command, Hello, Id, Joining, Outcome, Read, Refusal, Words};
 use crate::ws::rate::{Rate, Verdict};
 use crate::ws::{Endpoint, Greeting, Page, close, frame};
@@ -166,28 +168,26 @@ impl Talk {
     /// Carries out what a text asks for. The socket ends if there is an ending.
     pub(super) fn on_text(&mut self, text: &str) -> Option<Ending> {
         Meter::count(&self.app.meter.texts);
+        // The diary's pages ask for all their groups in bursts. Everybody else is judged before their words are
+        // looked at, which costs more than judging.
+        let may_burst = text.contains("_group\"");
+        if !may_burst {
+            if let Some(outcome) = self.judge_rate() {
+                return outcome;
+            }
+        }
         let read = form::read(&self.endpoint, text);
         let form = match &read {
             Read::Asked(asked) => asked.form,
             Read::Unknown(..) | Read::Garbage => self.manner,
         };
+        if may_burst && form != Form::Group {
+            if let Some(outcome) = self.judge_rate() {
+                return outcome;
+            }
+        }
         if self.greeting.take().is_some() && form == Form::User {
             self.send_if_any(form::connected().ok());
-        }
-        // The diary's pages ask for all their groups in bursts.
-        let asks_for_group = form == Form::Group && matches!(read, Read::Asked(_));
-        if !asks_for_group {
-            match self.rate.judge() {
-                Verdict::Taken => {}
-                Verdict::Dropped(tell) => {
-                    Meter::count(&self.app.meter.dropped);
-                    if tell {
-                        self.refuse(form, None, &Refusal::rate_limited());
-                    }
-                    return None;
-                }
-                Verdict::Enough => return Some(close::RATE_LIMIT),
-            }
         }
         match read {
             Read::Asked(asked) => {
@@ -199,6 +199,21 @@ impl Talk {
                 None
             }
             Read::Garbage => self.on_garbage(),
+        }
+    }
+
+    /// Counts a request; what comes of it if it is dropped.
+    fn judge_rate(&mut self) -> Option<Option<Ending>> {
+        match self.rate.judge() {
+            Verdict::Taken => None,
+            Verdict::Dropped(tell) => {
+                Meter::count(&self.app.meter.dropped);
+                if tell {
+                    self.refuse(self.manner, None, &Refusal::rate_limited());
+                }
+                Some(None)
+            }
+            Verdict::Enough => Some(Some(close::RATE_LIMIT)),
         }
     }
 
@@ -297,88 +312,6 @@ impl Talk {
         }
     }
 
-    fn register(&mut self, token: Option<&str>) -> Option<Ending> {
-        let before = self.app.hub.registration(self.session);
-        let limits = self.app.limits();
-        let (all, _) = self.app.hub.count_registered(None);
-        if before == Registration::None && all >= limits.registered_sockets {
-            return self.refuse_registration("CONNECTION_LIMIT_TOTAL_EXCEEDED");
-        }
-        let Some(token) = token else {
-            if before == Registration::None {
-                self.app.hub.register(self.session, Registration::Anonymous, 0);
-            }
-            return None;
-        };
-        let me = match token::recognise_text(&self.app, token) {
-            Ok(me) => me,
-            Err(error) => {
-                log_cause(&error);
-                if before == Registration::None {
-                    self.app.hub.register(self.session, Registration::Anonymous, 0);
-                }
-                self.app.failed_logins.set(self.app.failed_logins.get() + 1);
-                let refusal = if error.code == Code::Unauthorized {
-                    Refusal::invalid_token()
-                } else {
-                    Refusal::of(&error)
-                };
-                self.refuse(Form::User, None, &refusal);
-                return None;
-            }
-        };
-        let again = matches!(before, Registration::As(user, _) if user == me.user);
-        let (_, mine) = self.app.hub.count_registered(Some(me.user));
-        if !again && mine >= limits.registered_sockets_per_user {
-            return self.refuse_registration("CONNECTION_LIMIT_PER_USER_EXCEEDED");
-        }
-        let inbox = RoomId::inbox(me.user);
-        match room::head(&self.app, inbox) {
-            Ok(head) => {
-                self.app.hub.register(self.session, Registration::As(me.user, me.token.id), head);
-                self.send_if_any(form::registered(me.user).ok());
-            }
-            Err(error) => self.refuse(Form::User, None, &Refusal::of(&error)),
-        }
-        None
-    }
-
-    fn refuse_registration(&mut self, code: &'static str) -> Option<Ending> {
-        self.refuse(Form::User, None, &Refusal { code, message: "too many connections".to_owned() });
-        Some(close::TOO_MANY_REGISTERED)
-    }
-
-    fn log_in(&mut self, id: Option<&Id>, text: &str) -> Option<Ending> {
-        let me = match token::recognise_text(&self.app, text) {
-            Ok(me) => me,
-            Err(error) if error.code == Code::Unauthorized => {
-                self.app.failed_logins.set(self.app.failed_logins.get() + 1);
-                self.refuse(Form::Payload, id, &Refusal::invalid_token());
-                return Some(close::UNAUTHORIZED);
-            }
-            Err(error) => {
-                self.settle(Form::Payload, id, Err(error));
-                return None;
-            }
-        };
-        let before = self.app.hub.owner(self.session);
-        if before.is_some_and(|owner| owner.user != me.user) {
-            let refusal = Refusal::invalid("auth: this socket is somebody else's, open another one");
-            self.refuse(Form::Payload, id, &refusal);
-            return None;
-        }
-        if before.is_none() && self.app.hub.count_sockets(me.user) >= self.app.limits().sockets_per_user {
-            let refusal = Refusal { code: "LIMIT", message: "too many sockets of one person".to_owned() };
-            self.refuse(Form::Payload, id, &refusal);
-            return Some(close::TOO_MANY_SOCKETS);
-        }
-        let follows = before.is_some_and(|owner| owner.follows);
-        self.app.hub.set_owner(self.session, Owner { user: me.user, token: me.token.id, follows });
-        let outcome = user::person(self.app.db(), me.user).map(|person| Outcome::LoggedIn(person.uid));
-        self.settle(Form::Payload, id, outcome);
-        None
-    }
-
     fn subscribe(
         &mut self,
         form: Form,
@@ -404,6 +337,7 @@ impl Talk {
     }
 
     fn unsubscribe(&mut self, form: Form, channel: Channel) -> Result<Outcome> {
+        self.channel.take_if(|last| **last == channel);
         match room::unsubscribe(&self.app, self.session, &self.who(), form, &channel) {
             // Whoever may not be there does not listen either.
             Ok(()) => Ok(Outcome::Done(channel)),
@@ -442,6 +376,7 @@ impl Talk {
             guest: GUEST.to_owned(),
             channel: channel.clone(),
             text: Some(text),
+            from_page: false,
             nickname: None,
             client_id: id.as_ref().map(|id| id.name().to_owned()),
         };
@@ -509,13 +444,13 @@ impl Talk {
             guest: page.author.name().to_owned(),
             channel: page.channel,
             text: words.content,
+            from_page: true,
             nickname: page.nickname,
             client_id: None,
         };
         let limits = self.app.limits().clone();
         let said = self.app.write(move |tx| message::say(tx, &limits, &new));
-        let channel = Channel::Me;
-        self.await_outcome(Form::Path, None, async move { Ok(Outcome::Said(channel, said.await?)) });
+        self.await_outcome(Form::Path, None, async move { said.await.map(|_| Outcome::Nothing) });
         None
     }
 
