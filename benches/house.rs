@@ -1,18 +1,30 @@
-//! The benchmarks, one binary: `cargo bench --bench house -- post|get|latency|rest|all`.
+//! The benchmarks, one binary: `cargo bench --bench house -- COMMAND`; without one it lists them.
 //!
 //! Each measurement starts the release server as a child and holds it against a floor that runs in
 //! the same minutes on the same disk and processors: a bare loop without HTTP, without sockets,
 //! without us. Only ratios and processor time per operation carry over to another machine. What
 //! each figure means, and the budgets' origin, is in `benches/README.md`.
 
+#[path = "house/audience.rs"]
+mod audience;
 #[path = "house/bare.rs"]
 mod bare;
+#[path = "house/chat.rs"]
+mod chat;
 #[path = "house/client.rs"]
 mod client;
+#[path = "house/crowd.rs"]
+mod crowd;
+#[path = "house/deliver.rs"]
+mod deliver;
 #[path = "house/figure.rs"]
 mod figure;
 #[path = "house/get.rs"]
 mod get;
+#[path = "house/household.rs"]
+mod household;
+#[path = "house/idle.rs"]
+mod idle;
 #[path = "house/latency.rs"]
 mod latency;
 #[path = "house/machine.rs"]
@@ -25,12 +37,20 @@ mod post;
 mod probe;
 #[path = "house/rest.rs"]
 mod rest;
+#[path = "house/rooms.rs"]
+mod rooms;
+#[path = "house/scene.rs"]
+mod scene;
 #[path = "house/server.rs"]
 mod server;
 #[path = "house/shim.rs"]
 mod shim;
 #[path = "house/socket.rs"]
 mod socket;
+#[path = "house/stall.rs"]
+mod stall;
+#[path = "house/storm.rs"]
+mod storm;
 
 use std::process::ExitCode;
 
@@ -58,6 +78,7 @@ fn run(command: &str, options: &Options) -> Outcome<()> {
         // The floors are children of this same program, so that the sync shim reaches them too.
         "bare-rows" => return bare::rows(options),
         "bare-answers" => return bare::answers(options),
+        "bare-rooms" => return rooms::run(options),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             return Ok(());
@@ -69,13 +90,30 @@ fn run(command: &str, options: &Options) -> Outcome<()> {
         "get" => get::run(options),
         "latency" => latency::run(options),
         "rest" => rest::run(options),
+        "deliver" => deliver::run(options),
+        "household" => household::run(options),
+        "idle" => idle::run(options),
+        "chat" => chat::run(options),
+        "stall" => stall::run(options),
+        "storm" => storm::run(options),
+        "sockets" => sockets(options),
         "bare" => bare::run(options),
         "all" => {
             rest::run(options)?;
             get::run(options)?;
             post::run(options)?;
-            latency::run(options)
+            latency::run(options)?;
+            sockets(options)
         }
-        other => Err(format!("there is no `{other}`; say post, get, latency, rest, bare or all")),
+        other => Err(format!("there is no `{other}`; `help` lists what there is")),
     }
+}
+
+fn sockets(options: &Options) -> Outcome<()> {
+    deliver::run(options)?;
+    household::run(options)?;
+    idle::run(options)?;
+    chat::run(options)?;
+    stall::run(options)?;
+    storm::run(options)
 }

@@ -124,14 +124,22 @@ pub fn rows(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-fn open(directory: &std::path::Path) -> rusqlite::Result<Connection> {
+/// A database like the server's, with one table like its entries.
+///
+/// # Errors
+/// SQLite refused.
+pub fn open(directory: &std::path::Path) -> rusqlite::Result<Connection> {
     let database = Connection::open(directory.join("bare.db"))?;
     database.execute_batch(PRAGMAS)?;
     database.execute_batch(SCHEMA)?;
     Ok(database)
 }
 
-fn insert(database: &Connection, id: Uuid) -> rusqlite::Result<()> {
+/// Inserts a row; committed at once unless a transaction is open.
+///
+/// # Errors
+/// SQLite refused.
+pub fn insert(database: &Connection, id: Uuid) -> rusqlite::Result<()> {
     let sentence = "INSERT INTO entry VALUES(?1, ?2, ?3, 'Home', ?4, ?5, ?5)";
     let now_ms = (now_ns() / 1_000_000) as i64;
     let thoughts = "A thought about the day, of a usual length";
@@ -244,35 +252,35 @@ fn keep_wishing(wishes: &Sender<Wish>) {
     }
 }
 
-/// A bare loop that answers every request with the same bytes.
-pub struct Answering {
+/// A bare loop that listens, as a child of its own.
+pub struct Running {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
 }
 
-impl Answering {
-    /// Starts `bare-answers` with answers of `bytes`.
+impl Running {
+    /// Starts the subcommand with these options; the child says its address in its first line.
     ///
     /// # Errors
     /// The child failed.
-    pub fn start(bytes: usize) -> Outcome<Answering> {
-        let mut child = child("bare-answers", &Vec::new())?
-            .args(["--bytes", &bytes.to_string()])
+    pub fn start(subcommand: &str, options: &[(&str, String)]) -> Outcome<Running> {
+        let mut child = child(subcommand, &Vec::new())?
+            .args(options.iter().flat_map(|(name, value)| [*name, value]))
             .stdout(Stdio::piped())
             .spawn()
-            .context("starting the bare answers")?;
+            .context(subcommand)?;
         let output = child.stdout.take().expect("stdout was piped");
         let mut line = String::new();
         let read = BufReader::new(output).read_line(&mut line);
-        let address = read.context("the bare answers' address").and_then(|_| {
+        let address = read.context("a bare loop's address").and_then(|_| {
             let address = line.trim();
             address.parse().context(format_args!("the address {address}"))
         });
         // Owned from here on, so that it is ended if its address was no address.
-        let mut answering = Answering { child, address: ([127, 0, 0, 1], 0).into() };
-        answering.address = address?;
-        Ok(answering)
+        let mut running = Running { child, address: ([127, 0, 0, 1], 0).into() };
+        running.address = address?;
+        Ok(running)
     }
 
     /// The process to look at.
@@ -281,7 +289,7 @@ impl Answering {
     }
 }
 
-impl Drop for Answering {
+impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only if it is gone.
         let _ = self.child.kill();

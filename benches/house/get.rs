@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::bare::Answering;
+use crate::bare::Running;
 use crate::client::{self, Caller, Window};
 use crate::figure::{Outcome, Table, median, verdict};
 use crate::machine::Spinner;
@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     let server = Server::start(scratch.path(), &Vec::new())?;
     let mut cases = cases(&client::bearer(&server.household()?.token));
     let bytes = Caller::connect(server.address)?.answer_bytes(&cases[0].request)?;
-    let bare = Answering::start(bytes)?;
+    let bare = Running::start("bare-answers", &[("--bytes", bytes.to_string())])?;
     for _ in 0..options.rounds {
         for case in &mut cases {
             let floor = case.ask(options, bare.address, bare.process())?;

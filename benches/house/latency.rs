@@ -8,6 +8,7 @@ use std::time::Duration;
 use polling::{Events, Poller};
 use serde_json::Value;
 
+use crate::audience::Audience;
 use crate::client::Fleet;
 use crate::figure::{Context, Outcome, Table, median, quantile, verdict};
 use crate::machine::now_ns;
@@ -15,7 +16,6 @@ use crate::option::Options;
 use crate::probe::{Lateness, Probes, Seen};
 use crate::server::{Scratch, Server};
 use crate::shim::{self, Sync};
-use crate::socket::Audience;
 
 /// Sockets in the group.
 const SOCKETS: usize = 50;

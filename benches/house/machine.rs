@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -157,6 +159,12 @@ impl Spent {
         grown.sum::<u64>() as f64
     }
 
+    /// The same for the process's first thread alone, which in the server is the loop.
+    pub fn first_thread_since(&self, earlier: &Spent, process: u32) -> f64 {
+        let spent = |spent: &Spent| spent.0.get(&process).copied().unwrap_or(0);
+        spent(self).saturating_sub(spent(earlier)) as f64
+    }
+
     /// How many threads there were.
     pub fn threads(&self) -> usize {
         self.0.len()
@@ -209,6 +217,63 @@ fn field(path: &str, name: &str) -> Outcome<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let word = line.and_then(|rest| rest.split_whitespace().next());
     word.and_then(|word| word.parse().ok()).ok_or_else(|| format!("{path}: no field {name}"))
+}
+
+/// What the kernel holds for a connection of another process, in bytes: what it has queued to be sent, and
+/// what it has reserved for it.
+///
+/// # Errors
+/// There is no such connection, or we may not look at the process.
+pub fn kernel_bytes(process: u32, own: SocketAddr, peer: SocketAddr) -> Outcome<f64> {
+    let doing = format!("looking at the connection of {process} from {own} to {peer}");
+    let inode = inode(process, own, peer).ok_or_else(|| format!("{doing}: there is none"))?;
+    let open = fs::read_dir(format!("/proc/{process}/fd")).context(&doing)?;
+    let wanted = format!("socket:[{inode}]");
+    let found =
+        open.flatten().find(|entry| fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == &*wanted));
+    let number = found.and_then(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let number = number.ok_or_else(|| format!("{doing}: its descriptor is gone"))?;
+    let mut memory = [0_u32; 16];
+    let mut length = size_of_val(&memory) as libc::socklen_t;
+    // SAFETY: both descriptors are checked and owned at once; the kernel fills at most the length we say.
+    let refused = unsafe {
+        let holder = owned(libc::syscall(libc::SYS_pidfd_open, process, 0)).context(&doing)?;
+        let copy =
+            owned(libc::syscall(libc::SYS_pidfd_getfd, holder.as_raw_fd(), number, 0)).context(&doing)?;
+        let (socket, option) = (libc::SOL_SOCKET, libc::SO_MEMINFO);
+        libc::getsockopt(copy.as_raw_fd(), socket, option, memory.as_mut_ptr().cast(), &raw mut length)
+    };
+    if refused != 0 {
+        return Err(format!("{doing}: {}", std::io::Error::last_os_error()));
+    }
+    // linux/sock_diag.h: 0 received, 4 reserved ahead, 5 queued to be sent.
+    Ok([0, 4, 5].iter().map(|index| f64::from(memory[*index])).sum())
+}
+
+/// Takes a fresh descriptor into ownership.
+///
+/// # Safety
+/// `fd` is the result of a system call that makes a descriptor nobody else owns.
+unsafe fn owned(fd: libc::c_long) -> std::io::Result<OwnedFd> {
+    match fd {
+        -1 => Err(std::io::Error::last_os_error()),
+        // SAFETY: the caller promises that it is fresh.
+        _ => Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }),
+    }
+}
+
+/// The number of a connection's socket, from the kernel's list.
+fn inode(process: u32, own: SocketAddr, peer: SocketAddr) -> Option<String> {
+    let SocketAddr::V4(own) = own else { return None };
+    let SocketAddr::V4(peer) = peer else { return None };
+    let shown = |address: std::net::SocketAddrV4| {
+        format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
+    };
+    let (own, peer) = (shown(own), shown(peer));
+    let list = fs::read_to_string(format!("/proc/{process}/net/tcp")).ok()?;
+    let mut lines = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|words| words.get(1) == Some(&&*own) && words.get(2) == Some(&&*peer))?;
+    Some((*line.get(9)?).to_owned())
 }
 
 /// Says on what machine the figures were taken, and how long its disk takes for a sync.

@@ -13,13 +13,25 @@ usage: cargo bench --bench house -- COMMAND [OPTION VALUE]...
   latency   from the commit to the event on 50 sockets, and stalls of the loop, while writes saturate
   rest      memory, bytes written and CPU of an idle server; time to the first answer; size
   bare      the bare loops alone: what this disk gives, without a server
-  all       rest, get, post and latency
+
+  deliver   CPU of telling 50, 500 and 2,000 sockets, beside a bare send() loop
+  household CPU of 100 messages a second in 20 rooms of 5, beside bare loops; reactor and store apart
+  idle      memory and CPU of 10,000 sockets on which nothing happens, beside a bare loop
+  chat      from sending to the last of 200 sockets, beside bare loops
+  stall     what is kept for readers that stall, and whether the others notice
+  storm     1,000 sockets dropped and back at once
+
+  sockets   deliver, household, idle, chat, stall and storm
+  all       rest, get, post, latency and sockets
 
   --rounds N         rounds of each measurement, interleaved with its floor (5)
   --seconds S        length of one measured window (2)
   --connections LIST connections for post (1,8,16,64)
   --sync-ms N        length of an injected slow sync, 0 leaves these runs out (25)
   --idle-seconds N   length of the idle windows of rest (60)
+  --sockets LIST     the numbers of sockets of deliver (50,500,2000)
+  --idlers N         the sockets of idle (10000)
+  --ping-seconds N   how often idle has them pinged (5)
   --dir PATH         where the databases lie: its disk is the one measured (target/tmp)
   --spin yes|no      keep the processors awake with a thread of the idle class, for get (yes)
 
@@ -47,6 +59,18 @@ pub struct Options {
     pub writers: usize,
     /// For the floors: how many bytes a bare answer has.
     pub bytes: usize,
+    /// For the floors: an event and an acknowledgement as the server sends them.
+    pub templates: [String; 2],
+    /// For the floors: whether each message is committed before it is told.
+    pub store: bool,
+    /// For the floors: whether they run on the server's own reactor.
+    pub reactor: bool,
+    /// How often `idle` has its sockets pinged, on both sides.
+    pub ping_seconds: u64,
+    /// The numbers of sockets of `deliver`.
+    pub sockets: Vec<usize>,
+    /// The sockets of `idle`.
+    pub idlers: usize,
 }
 
 impl Options {
@@ -77,14 +101,22 @@ impl Options {
             "--spin" => self.spin = value == "yes",
             "--writers" => self.writers = value.parse().context(name)?,
             "--bytes" => self.bytes = value.parse().context(name)?,
-            "--connections" => {
-                self.connections =
-                    value.split(',').map(|count| count.parse().context(name)).collect::<Outcome<_>>()?;
-            }
+            "--event" => self.templates[0] = value.to_owned(),
+            "--ack" => self.templates[1] = value.to_owned(),
+            "--store" => self.store = value == "yes",
+            "--reactor" => self.reactor = value == "yes",
+            "--ping-seconds" => self.ping_seconds = value.parse().context(name)?,
+            "--idlers" => self.idlers = value.parse().context(name)?,
+            "--connections" => self.connections = counts(name, value)?,
+            "--sockets" => self.sockets = counts(name, value)?,
             _ => return Err(format!("there is no option {name}; `help` lists them")),
         }
         Ok(())
     }
+}
+
+fn counts(name: &str, list: &str) -> Outcome<Vec<usize>> {
+    list.split(',').map(|count| count.parse().context(name)).collect()
 }
 
 impl Default for Options {
@@ -102,6 +134,12 @@ impl Default for Options {
             spin: true,
             writers: 1,
             bytes: 400,
+            templates: [String::new(), String::new()],
+            store: false,
+            reactor: false,
+            ping_seconds: 5,
+            sockets: vec![50, 500, 2000],
+            idlers: 10_000,
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use crate::audience::Audience;
 use crate::figure::{Context, Outcome, Table, median, verdict};
 use crate::machine::{Spent, resident_bytes, switches, ticks, written_bytes};
 use crate::option::Options;
 use crate::server::{Scratch, Server, program};
-use crate::socket::Audience;
 
 /// Sockets of a large household on a busy evening.
 const SOCKETS: usize = 100;

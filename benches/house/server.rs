@@ -25,6 +25,22 @@ const LIFTED: [&str; 5] = [
     "reactions_per_minute=100000000",
 ];
 
+/// The same for those that measure sockets.
+pub const FOR_CROWDS: [&str; 12] = [
+    "sockets=12000",
+    "connections=12500",
+    "connections_per_address=12500",
+    "sockets_per_user=12000",
+    "subscriptions_per_socket=1000",
+    "rooms=10000",
+    "frames_per_second=100000000",
+    "frames_burst=100000000",
+    "commands_per_second=100000000",
+    "commands_burst=100000000",
+    "messages_per_minute=100000000",
+    "ping_every_seconds=30",
+];
+
 /// How long a server may take to come up before we give up on it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -94,14 +110,30 @@ impl Server {
     /// # Errors
     /// It cannot be started or did not answer; the sentence ends with what it said on stderr.
     pub fn start(data: &Path, environment: &Environment) -> Outcome<Server> {
+        Server::start_with(data, environment, &[])
+    }
+
+    /// The same with more limits, each as `NAME=VALUE`; later ones win. Those that the server does not
+    /// have are left out, so that an older one can be measured, too.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(data: &Path, environment: &Environment, limits: &[&str]) -> Outcome<Server> {
         let program = program()?;
+        let listed = Command::new(&program).arg("limits").output().context(program.display())?.stdout;
+        let listed = String::from_utf8_lossy(&listed);
+        let known = |limit: &&&str| {
+            let name = limit.split('=').next();
+            listed.lines().any(|line| line.split_whitespace().next() == name)
+        };
         // A server killed earlier may have left its address behind.
         let _ = fs::remove_file(data.join("address"));
         let said = data.join("stderr.log");
         let mut command = Command::new(&program);
         command.args(["serve", "--open", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(data);
-        command.args(LIFTED.iter().flat_map(|limit| ["--limit", limit]));
+        let limits = LIFTED.iter().chain(limits).filter(known);
+        command.args(limits.flat_map(|limit| ["--limit", limit]));
         // Our own DEUCED_BIN would be an unknown setting to the server, others would skew it.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("DEUCED_") {
@@ -138,12 +170,20 @@ impl Server {
     /// # Errors
     /// The server refused, or answered without the field expected.
     pub fn household(&self) -> Outcome<Household> {
-        let login = self.ask("POST", "/api/login", None, Some(&json!({"username": "Ann"})))?;
-        let token = text(&login, "token")?;
+        let token = self.login("Ann")?;
         let wish = json!({"name": "Household"});
         let group = self.ask("POST", "/api/groups", Some(&token), Some(&wish))?;
         let group = text(&group, "id")?;
         Ok(Household { token, group })
+    }
+
+    /// Logs somebody in and says the token.
+    ///
+    /// # Errors
+    /// As [`Server::household`].
+    pub fn login(&self, name: &str) -> Outcome<String> {
+        let login = self.ask("POST", "/api/login", None, Some(&json!({"username": name})))?;
+        text(&login, "token")
     }
 
     /// One request on a connection of its own.
