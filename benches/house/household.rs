@@ -74,23 +74,25 @@ fn load(options: &Options, first: usize) -> Load {
     Load { speakers, burst: 1, bursts, gap: GAP, rest: GAP / 3 }
 }
 
+/// One of a round's figures.
+type Figure = fn(&Round) -> f64;
+
 fn print(options: &Options, rounds: &[Round]) {
     let mut table = Table::new(&["what", "µs/message", "ratio", "to", "budget", ""]);
-    let middle = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure));
-    let mut row =
-        |what: &str, figure: fn(&Round) -> f64, to: Option<(&str, fn(&Round) -> f64)>, most: Option<f64>| {
-            let ratio = to.map(|(_, floor)| median(rounds.iter().map(|round| figure(round) / floor(round))));
-            table.row([
-                what.to_owned(),
-                format!("{:.1}", middle(figure)),
-                ratio.map_or(String::new(), |ratio| format!("{ratio:.2} ×")),
-                to.map_or(String::new(), |(name, _)| name.to_owned()),
-                most.map_or("-".into(), |most| format!("≤ {most:.2} ×")),
-                most.zip(ratio).map_or(String::new(), |(most, ratio)| verdict(ratio <= most).to_owned()),
-            ]);
-        };
-    let bare: (&str, fn(&Round) -> f64) = ("bare", |round| round.bare);
-    let storing: (&str, fn(&Round) -> f64) = ("bare that commits", |round| round.storing);
+    let middle = |figure: Figure| median(rounds.iter().map(figure));
+    let mut row = |what: &str, figure: Figure, to: Option<(&str, Figure)>, most: Option<f64>| {
+        let ratio = to.map(|(_, floor)| median(rounds.iter().map(|round| figure(round) / floor(round))));
+        table.row([
+            what.to_owned(),
+            format!("{:.1}", middle(figure)),
+            ratio.map_or(String::new(), |ratio| format!("{ratio:.2} ×")),
+            to.map_or(String::new(), |(name, _)| name.to_owned()),
+            most.map_or("-".into(), |most| format!("≤ {most:.2} ×")),
+            most.zip(ratio).map_or(String::new(), |(most, ratio)| verdict(ratio <= most).to_owned()),
+        ]);
+    };
+    let bare: (&str, Figure) = ("bare", |round| round.bare);
+    let storing: (&str, Figure) = ("bare that commits", |round| round.storing);
     row("bare: receive, six sends", |round| round.bare, None, None);
     row("bare on the server's reactor", |round| round.reactor, Some(bare), None);
     row("bare that commits each message", |round| round.storing, Some(bare), None);

@@ -173,6 +173,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(crate::test::dice())]
+
         #[test]
         fn any_other_text_is_nobodys(text in "\\PC{0,80}", at in 0usize..200, byte in 33u8..127) {
             assert_eq!(read(&text, b"key"), None);

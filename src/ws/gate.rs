@@ -177,6 +177,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(crate::test::dice())]
+
         #[test]
         fn however_the_bytes_are_cut_the_verdict_is_the_same(
             bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),

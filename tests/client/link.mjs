@@ -84,7 +84,9 @@ export class Link {
       end: () => {
         this.#pipes.delete(pipe);
         ways.forEach((way) => way.stop());
-        near.resetAndDestroy();
+        // Node cannot reset what it is already ending: its handle would be left over, and the process never end.
+        if (near.writableEnded || near.destroyed) near.destroy();
+        else near.resetAndDestroy();
         far.destroy();
       },
     };

@@ -355,7 +355,7 @@ export function tellStories(platform) {
     assert.deepEqual(textsOf(heard.general).sort(), texts("Ann", 40).sort());
   }, { commands_per_second: 5, commands_burst: 10 });
 
-  story("twenty channels at once, over a new connection", async ({ device }) => {
+  story("thirty channels at once, over a new connection", async ({ device }) => {
     const [ann, bob] = [await device("Ann"), await device("Bob")];
     const channels = Array.from({ length: 30 }, (_, n) => `room-${n}`);
     for (const channel of channels) await bob.subscribe(channel);

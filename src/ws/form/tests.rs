@@ -109,6 +109,8 @@ fn a_subscription_may_be_spelt_in_three_ways() {
     let (_, id, command) = asked(at_ws(text));
     assert_eq!(command, Ok(Command::Subscribe { channel: named("a"), since, presence: true }));
     assert_eq!(id.unwrap().name(), "7");
+    let (_, id, _) = asked(at_ws(r#"{"type":"ping","id":-5.936011095993343e-27}"#));
+    assert_eq!(id.unwrap().name(), "-5.936011095993343e-27", "as it came, to the last digit");
 }
 
 #[test]
@@ -368,7 +370,7 @@ fn any_id() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, ..crate::test::dice() })]
 
     #[test]
     fn no_text_is_too_strange(text in prop_oneof!["\\PC{0,200}", ".{0,200}", any_json().prop_map(|json| json.to_string())]) {
