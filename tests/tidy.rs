@@ -264,6 +264,30 @@ fn migrations_are_numbered_without_gaps_and_all_embedded() {
     }
 }
 
+/// What has to hold whatever comes in: the requirements by letter, and how many each has. H is HTTP, W the sockets, A accounts
+/// and the API, D durability, T what tests need.
+const REQUIREMENTS: [(char, usize); 5] = [('h', 10), ('w', 12), ('a', 16), ('d', 9), ('t', 7)];
+
+#[test]
+fn every_requirement_has_a_test_by_its_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = String::new();
+    for path in ["src", "tests"].iter().flat_map(|folder| files_below(&root.join(folder))) {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            tests.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    let missing: Vec<String> = REQUIREMENTS
+        .iter()
+        .flat_map(|(letter, most)| (1..=*most).map(move |number| format!("r_{letter}{number}_")))
+        .filter(|name| {
+            !tests.contains(&format!("#[test]\nfn {name}"))
+                && !tests.contains(&format!("#[test]\n    fn {name}"))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no test is named after {missing:?}");
+}
+
 #[test]
 fn the_changelog_knows_this_version() {
     let changelog = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
