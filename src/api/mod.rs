@@ -17,6 +17,7 @@ pub mod pace;
 pub mod password;
 pub mod picture;
 pub mod presence;
+pub mod qr;
 pub mod reaction;
 pub mod room;
 mod signed;
