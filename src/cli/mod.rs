@@ -3,8 +3,11 @@
 //! A word on the command line wins over the environment, which wins over the default. Whatever is
 //! wrong ends with one line and status 2; what fails later ends with one line and status 1.
 
+mod claim;
 mod help;
+mod invite;
 mod journal;
+mod link;
 mod serve;
 mod token;
 mod user;
@@ -27,6 +30,8 @@ enum Command {
     Serve(Serve),
     AddUser(AddUser),
     AddToken(AddToken),
+    Claim(Option<PathBuf>),
+    Invite(invite::Settings),
     Limits(Limits),
     Help(&'static str),
     Version,
@@ -86,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Limits(limits) => print(&help::limits(&limits)),
         Command::AddUser(settings) => user::add(&settings),
         Command::AddToken(settings) => token::add(&settings),
+        Command::Claim(data) => claim::show(data),
+        Command::Invite(settings) => invite::make(&settings),
         Command::Serve(settings) => serve::run(settings),
     };
     match outcome {
@@ -168,6 +175,8 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
             Some("serve") => parse_serve(words, environment),
             Some("user") => parse_user(words, environment),
             Some("token") => parse_token(words, environment),
+            Some("claim") => claim::parse(words, environment),
+            Some("invite") => invite::parse(words, environment),
             Some("limits") => parse_limits(words, environment),
             Some("help") => Ok(Command::Help(help::MAIN)),
             _ => Err(format!("'{}' is not a command", word.to_string_lossy())),
@@ -423,6 +432,9 @@ mod tests {
             ("user sub", "'user sub' is not a command"),
             ("token add", "token add: whose? Say 'deuced token add NAME'"),
             ("token del", "'token del' is not a command"),
+            ("claim now", "unexpected argument \"now\""),
+            ("invite Home", "invite: into which group, and who invites? Say 'deuced invite GROUP --as NAME'"),
+            ("invite Home --as ann --uses 0", "--uses: a number from 1 to 1000000"),
         ] {
             assert_eq!(parsed(line, &[]).unwrap_err(), sentence, "{line}");
         }

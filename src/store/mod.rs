@@ -4,6 +4,7 @@
 //! stores (`hub`), nor why something is allowed (`api`). A function that takes a [`Tx`] may write
 //! and runs on the writer's thread inside a transaction; one that takes a [`Db`] only reads.
 
+pub mod claim;
 pub mod deuce;
 pub mod error;
 pub mod group;
