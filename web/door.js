@@ -118,6 +118,7 @@ function welcome() {
   /** An invite can end while somebody thinks about a password. */
   const unlessOver = (failure) => {
     if (failure.status === 400 && /expired invite/i.test(failure.message)) return show("shut", true);
+    if (/^There is /.test(failure.message)) throw failed(`${failure.message} Choose another name, or log in below if that is you.`);
     throw failure;
   };
   const goOn = ({ joinedGroup }) => enter(joinedGroup ? `/#/group/${joinedGroup.id}` : "/");
