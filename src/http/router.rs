@@ -271,7 +271,7 @@ async fn handle(
 ) -> Result<Response> {
     let peer = Peer::of(address, &request.headers, &server.doors.trusted_proxies);
     if !server.app.is_claimed() && !claim::may_pass(target.verb(request.method), &request) {
-        return pace_stranger(server, &peer).and_then(|()| claim::keep_out(&request));
+        return pace_stranger(server, &peer).and_then(|()| claim::keep_out(&request, target.is_api));
     }
     if target.routes.is_empty() {
         pace_stranger(server, &peer)?;

@@ -152,6 +152,8 @@ fn until_then_everything_but_health_waits() {
         assert!(reply.text().contains("This diary has no owner yet"), "{reply:?}");
         assert!(reply.header("Content-Security-Policy").is_some(), "{reply:?}");
     }
+    let lost = nobody.request("GET", "/api/login").header("Accept", "text/html").send();
+    lost.refused(503, UNCLAIMED);
     for target in ["/ws", "/realtime", "/", "/chat/room/general?username=Eve", "/chat/general", "/nope"] {
         let reply =
             nobody.handshake().target(target).try_open().err().expect("no socket before there is an owner");

@@ -67,7 +67,7 @@ fn name_password_and_in() {
     check::user(&login["user"]);
     assert_eq!(login["user"]["firstName"], "Bob");
     assert_eq!(ann.members_of(&home), [bob.id(), ann.id()]);
-    assert_eq!(texts(&bob.get("/api/groups").ok(), "id"), [home.clone()]);
+    assert_eq!(texts(&bob.get("/api/groups").ok(), "id"), [home.as_str()]);
     assert_eq!(
         ann.get("/api/notifications").ok()["notifications"][0]["data"]["type"],
         "member_joined",

@@ -20,10 +20,10 @@ pub fn may_pass(verb: Option<Verb>, request: &Request) -> bool {
 ///
 /// # Errors
 /// The sentence, for programs.
-pub fn keep_out(request: &Request) -> Result<Response> {
+pub fn keep_out(request: &Request, is_api: bool) -> Result<Response> {
     let reads = matches!(request.method, Method::Get | Method::Head);
     let wants_page = request.headers.get_all("accept").any(|kinds| kinds.contains("text/html"));
-    match reads && wants_page {
+    match reads && wants_page && !is_api {
         true => Ok(files::claim_page(503)),
         false => Err(Failure::new(503, UNCLAIMED)),
     }
