@@ -12,6 +12,12 @@ pub fn reply(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
         reply.status < 500 || matches!(reply.status, 501 | 505) || unclaimed,
         "a server error: {reply:?}"
     );
+    form(reply, method, path, me);
+}
+
+/// The same for a server that may have to say that it cannot.
+#[track_caller]
+pub fn form(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
     let id = reply.header("X-Request-Id").unwrap_or_default();
     assert!(!id.is_empty(), "no X-Request-Id: {reply:?}");
     assert_eq!(reply.header("X-Content-Type-Options"), Some("nosniff"), "{reply:?}");
@@ -31,7 +37,7 @@ pub fn reply(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
         return;
     }
     let is_page = reply.header("Content-Type").is_some_and(|kind| kind.starts_with("text/html"));
-    if unclaimed && is_page && !api {
+    if is_page && !api && reply.status == 503 && is_unclaimed(reply) {
         return;
     }
     let is_picture = api && path.ends_with("/qr") && reply.status == 200;
