@@ -3,7 +3,7 @@
 //! At most [`THREADS`] threads, started when needed and gone when idle. Each lane lets one job run
 //! at a time and a bounded number wait, so that twelve logins at once cost memory for one hash.
 
-use smol::lock::Semaphore;
+use smol::lock::{Semaphore, SemaphoreGuardArc};
 use std::{cell::Cell, sync::Arc};
 
 /// How many worker threads there may be. `cli` sets the pool's own variable from it.
@@ -52,34 +52,53 @@ impl Lane {
     /// # Errors
     /// [`Busy`] when too many are waiting.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        if self.waiting.get() >= self.most_waiting - self.reserved {
-            return Err(Busy);
-        }
-        let _place = Place::take(&self.waiting);
-        let _next = self.line.acquire().await;
-        Ok(self.in_turn(job).await)
+        Ok(self.turn().await?.run(job).await)
     }
 
-    /// As [`Lane::run`], before all ordinary jobs but the one that runs and the one that is next.
+    /// Waits for the turn to run a job.
     ///
     /// # Errors
     /// [`Busy`] when too many are waiting.
-    pub async fn run_first<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Busy> {
+    pub async fn turn(&self) -> Result<Turn<'_>, Busy> {
+        if self.waiting.get() >= self.most_waiting - self.reserved {
+            return Err(Busy);
+        }
+        let place = Place::take(&self.waiting);
+        let _next = self.line.acquire().await;
+        Ok(self.take_turn(place).await)
+    }
+
+    /// As [`Lane::turn`], before all others but the one who has it and the one who is next.
+    ///
+    /// # Errors
+    /// [`Busy`] when too many are waiting.
+    pub async fn turn_first(&self) -> Result<Turn<'_>, Busy> {
         if self.waiting.get() >= self.most_waiting {
             return Err(Busy);
         }
-        let _place = Place::take(&self.waiting);
-        Ok(self.in_turn(job).await)
+        let place = Place::take(&self.waiting);
+        Ok(self.take_turn(place).await)
     }
 
-    async fn in_turn<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+    async fn take_turn<'a>(&self, place: Place<'a>) -> Turn<'a> {
+        Turn { _place: place, held: Arc::new(self.turn.acquire_arc().await) }
+    }
+}
+
+/// The turn to run a job. Nobody else has it before this is dropped and the job has ended, so that what follows from
+/// one job's outcome can be known before the next begins.
+pub struct Turn<'a> {
+    _place: Place<'a>,
+    held: Arc<SemaphoreGuardArc>,
+}
+
+impl Turn<'_> {
+    /// Runs the job on a worker thread.
+    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         // The turn travels with the job: a caller that goes away does not make room for a second one.
-        let turn = self.turn.acquire_arc().await;
+        let held = self.held.clone();
         let job = move || {
-            let _turn = turn;
+            let _held = held;
             job()
         };
         smol::unblock(job).await
@@ -124,7 +143,10 @@ mod tests {
             while executor.try_tick() {}
             tasks.push(outcome);
         }
-        let first = executor.spawn(lane.run_first(job("first")));
+        let first = executor.spawn(async {
+            lane.turn_first().await?.run(job("first")).await;
+            Ok::<(), Busy>(())
+        });
         while executor.try_tick() {}
         assert_eq!(lane.waiting(), 5, "four ordinary ones, and one that goes first");
         let outcomes = smol::future::block_on(executor.run(async {

@@ -30,7 +30,7 @@ pub fn reply(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
         let kind = reply.header("Content-Type").unwrap_or_default();
         assert!(kind.starts_with("application/json"), "not declared as JSON: {reply:?}");
         let body = reply.json();
-        secrets(&body, me, path.to_lowercase().starts_with("/api/login"));
+        secrets(&body, me, is_login(path));
         if reply.status >= 400 {
             let message = body["message"].as_str().unwrap_or_else(|| panic!("no message: {reply:?}"));
             assert!(!message.is_empty(), "an empty message: {reply:?}");
@@ -40,6 +40,12 @@ pub fn reply(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
             }
         }
     }
+}
+
+/// Whether a login is what is asked for there: the answer holds a token.
+pub fn is_login(path: &str) -> bool {
+    let path = path.to_lowercase();
+    ["/api/login", "/api/reset"].iter().any(|known| path.starts_with(known))
 }
 
 /// Whether a sentence for clients has words in it that are for the log alone: SQL and its errors, the

@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod child;
 mod cli;
 mod clock;
 mod comeback;
@@ -29,18 +30,22 @@ mod notification;
 mod origin;
 mod pace;
 mod patience;
+mod people;
 mod picture;
 mod presence;
 mod proxy;
 mod quantity;
 mod reaction;
+mod require_account;
 mod resend;
 mod restart;
 mod resume;
 mod revoked;
 mod room;
+mod session;
 mod socket;
 mod story;
+mod throttle;
 mod torn;
 mod transcript;
 mod user;

@@ -9,8 +9,7 @@
 //! can bring upon others, last a few seconds at most. And where somebody has logged in to an account before, that
 //! account's tries are counted by themselves: whatever goes on elsewhere, or under other names, does not concern them.
 //!
-//! A try counts as failed from its beginning, until it turns out right, so that a hundred tries at once are a hundred.
-//! Names that nobody has are counted like all others, or they could be told from them.
+//! A try counts as failed from its beginning, until it turns out right: who goes away meanwhile has not saved one. Names that nobody has are counted like all others, or they could be told from them.
 
 #[cfg(test)]
 mod tests;
@@ -100,17 +99,21 @@ impl Try {
 }
 
 impl Throttle {
-    /// Begins a try to prove to be `name`, in the spelling that all spellings of a login name have in common.
+    /// Whether a try to prove to be `name` would be let through now; `name` in the spelling that all spellings of a login
+    /// name have in common.
+    ///
+    /// # Errors
+    /// `TooMany`, with the seconds to wait.
+    pub fn check(&mut self, limits: &Limits, name: &str, address: IpAddr) -> Result<Try> {
+        self.look(limits, name, address, Instant::now()).map(|(tried, _)| tried).map_err(too_many)
+    }
+
+    /// Begins a try.
     ///
     /// # Errors
     /// `TooMany`, with the seconds to wait. Such a try is not counted.
     pub fn begin(&mut self, limits: &Limits, name: &str, address: IpAddr) -> Result<Try> {
-        self.begin_at(limits, name, address, Instant::now()).map_err(|wait| {
-            let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
-            let plural = if seconds == 1 { "" } else { "s" };
-            let sentence = format!("Too many wrong passwords, please wait {seconds} second{plural}");
-            Error::new(Code::TooMany { retry_after_seconds: seconds }, sentence)
-        })
+        self.begin_at(limits, name, address, Instant::now()).map_err(too_many)
     }
 
     /// Whether the account of this name was logged in to from this address before.
@@ -124,11 +127,6 @@ impl Throttle {
         self.succeed_at(tried, Instant::now());
     }
 
-    /// The try was given up before it was decided.
-    pub fn forgo(&mut self, tried: Try) {
-        self.take_back(&[tried.pair(), tried.near(), Key::Name(tried.name)], Instant::now());
-    }
-
     fn begin_at(
         &mut self,
         limits: &Limits,
@@ -136,25 +134,12 @@ impl Throttle {
         address: IpAddr,
         now: Instant,
     ) -> std::result::Result<Try, Duration> {
-        let (name, address) = (self.keys.hash_one(name), address.to_canonical());
-        let known = self.homes.contains_key(&(name, network_of(address)));
-        let tried = Try { name, address, known };
-        let everywhere = self.find(Key::Name(name), now).map_or(0, |record| record.failures);
-        let besieged = !known && u64::from(everywhere) >= limits.login_failures_per_name;
-        if besieged && self.find(tried.pair(), now).is_none() {
-            let record = self.record(tried.pair(), now);
-            record.until = now + KNOCK;
-        }
-        let until =
-            [tried.pair(), tried.near()].into_iter().filter_map(|key| self.find(key, now)?.wait(now)).max();
-        if let Some(wait) = until {
-            return Err(wait);
-        }
+        let (tried, besieged) = self.look(limits, name, address, now)?;
         let longest = Duration::from_secs(limits.login_wait_seconds);
-        let own = if known { longest.min(FEW) } else { longest };
+        let own = if tried.known { longest.min(FEW) } else { longest };
         self.record(tried.pair(), now).fail(limits.login_failures, own, now);
         self.record(tried.near(), now).fail(limits.login_failures_per_address, longest.min(FEW), now);
-        self.record(Key::Name(name), now).fail(u64::MAX, Duration::ZERO, now);
+        self.record(Key::Name(tried.name), now).fail(u64::MAX, Duration::ZERO, now);
         if besieged {
             let pair = self.record(tried.pair(), now);
             pair.until = pair.until.max(now + KNOCK);
@@ -162,9 +147,37 @@ impl Throttle {
         Ok(tried)
     }
 
+    /// A try that would be let through, and whether its name is being tried from everywhere.
+    fn look(
+        &mut self,
+        limits: &Limits,
+        name: &str,
+        address: IpAddr,
+        now: Instant,
+    ) -> std::result::Result<(Try, bool), Duration> {
+        let (name, address) = (self.keys.hash_one(name), address.to_canonical());
+        let known = self.homes.contains_key(&(name, network_of(address)));
+        let tried = Try { name, address, known };
+        let everywhere = self.find(Key::Name(name), now).map_or(0, |record| record.failures);
+        let besieged = !known && u64::from(everywhere) >= limits.login_failures_per_name;
+        if besieged && self.find(tried.pair(), now).is_none() {
+            self.record(tried.pair(), now).until = now + KNOCK;
+        }
+        let waits = [tried.pair(), tried.near()].into_iter().filter_map(|key| self.find(key, now)?.wait(now));
+        match waits.max() {
+            Some(wait) => Err(wait),
+            None => Ok((tried, besieged)),
+        }
+    }
+
     fn succeed_at(&mut self, tried: Try, now: Instant) {
         self.records.remove(&tried.pair());
-        self.take_back(&[tried.near(), Key::Name(tried.name)], now);
+        for key in [tried.near(), Key::Name(tried.name)] {
+            if let Some(record) = self.records.get_mut(&key) {
+                record.failures = record.failures.saturating_sub(1);
+                record.until = record.until.min(now);
+            }
+        }
         if tried.known {
             self.records.remove(&tried.near());
         }
@@ -174,16 +187,6 @@ impl Throttle {
             }
         }
         self.homes.insert((tried.name, network_of(tried.address)), now);
-    }
-
-    /// The try was none.
-    fn take_back(&mut self, keys: &[Key], now: Instant) {
-        for key in keys {
-            if let Some(record) = self.records.get_mut(key) {
-                record.failures = record.failures.saturating_sub(1);
-                record.until = record.until.min(now);
-            }
-        }
     }
 
     fn find(&self, key: Key, now: Instant) -> Option<&Record> {
@@ -216,6 +219,13 @@ impl Throttle {
             self.records.retain(|_, record| record.last > median);
         }
     }
+}
+
+fn too_many(wait: Duration) -> Error {
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
+    let plural = if seconds == 1 { "" } else { "s" };
+    let sentence = format!("Too many wrong passwords, please wait {seconds} second{plural}");
+    Error::new(Code::TooMany { retry_after_seconds: seconds }, sentence)
 }
 
 impl Record {

@@ -116,19 +116,22 @@ fn given_password(app: &App, field: &str, given: Option<String>) -> Result<Strin
 /// Whether a password is the one that is stored. Wrong ones are counted, and whoever sent too many has to wait first.
 /// Whoever was known at this address before does not wait for the passwords of strangers to be looked at.
 async fn prove(call: &Call<'_>, uid: &str, given: String, stored: Option<String>) -> Result<bool> {
-    let app: &App = call.app();
-    let tried = app.throttle.borrow_mut().begin(app.limits(), uid, call.peer.address)?;
-    let verify = move || password::verify(&given, stored.as_deref());
-    let looked = match tried.is_known() {
-        true => app.passwords.run_first(verify).await,
-        false => app.passwords.run(verify).await,
+    let (app, address): (&App, _) = (call.app(), call.peer.address);
+    let limits = app.limits();
+    let known = app.throttle.borrow_mut().check(limits, uid, address)?.is_known();
+    let turn = match known {
+        true => app.passwords.turn_first().await,
+        false => app.passwords.turn().await,
     };
-    match looked {
-        Ok(true) => app.throttle.borrow_mut().succeed(tried),
-        Ok(false) => app.failed_logins.set(app.failed_logins.get() + 1),
-        Err(_) => app.throttle.borrow_mut().forgo(tried),
+    let turn = turn.map_err(|_| busy())?;
+    // Only now it is a try, and nobody else's is under way: what came of those before it is known.
+    let tried = app.throttle.borrow_mut().begin(limits, uid, address)?;
+    let fits = turn.run(move || password::verify(&given, stored.as_deref())).await;
+    match fits {
+        true => app.throttle.borrow_mut().succeed(tried),
+        false => app.failed_logins.set(app.failed_logins.get() + 1),
     }
-    looked.map_err(|_| busy().into())
+    Ok(fits)
 }
 
 /// The hash of a new password, made beside everything else.
@@ -139,8 +142,8 @@ pub(super) async fn new_hash(app: &App, field: &str, given: Option<String>) -> R
         None => error,
     };
     password::check_new(&given, app.limits()).map_err(named)?;
-    let hash = app.passwords.run_first(move || password::hash(&given)).await.map_err(|_| busy())??;
-    Ok(hash)
+    let turn = app.passwords.turn_first().await.map_err(|_| busy())?;
+    Ok(turn.run(move || password::hash(&given)).await?)
 }
 
 /// Changes the caller's password, who has to know the old one. All other logins end.
