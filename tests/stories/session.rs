@@ -83,8 +83,9 @@ fn the_last_use_is_known_and_not_written() {
     let third = seen_by_other();
     assert_eq!((&third["address"], &third["lastUsedAt"]), (&Value::Null, &third["createdAt"]));
     // An open socket is use.
-    let _socket = ann.socket();
+    let _socket = ann.handshake().header("X-Forwarded-For", "192.0.2.9").open();
     let fourth = seen_by_other();
+    assert_eq!(fourth["address"], "192.0.2.9");
     assert!(fourth["lastUsedAt"].as_str() > fourth["createdAt"].as_str(), "{fourth}");
 }
 
