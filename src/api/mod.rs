@@ -35,14 +35,14 @@ use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::Db;
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
-use crate::store::{Tx, Writer, lock::Lock, writer::Batch};
+use crate::store::{Tx, Writer, backup, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use token::Recent;
 
@@ -102,6 +102,7 @@ impl App {
         let lock = Lock::take(&settings.data)?;
         let path = database_path(&settings.data);
         let limits = settings.limits.clone();
+        backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;
         let first = Db::open(&path)?;
         let token_key = first.write_now(crate::store::secret::token_key)?;
         let writer = Writer::start(first, limits.store_queue)?;

@@ -14,6 +14,7 @@ Commands:
   user add NAME   make an account; user list, reset, disable, enable, remove,
                   child and owner look after accounts, also while it runs
   token add NAME  make a login for a program, also while the server runs
+  backup [DIR]    copy the diary into one verified file, also while it is served
   limits          list every limit with its value, unit and meaning
 
 Options:
@@ -114,6 +115,24 @@ Options:
   -h, --help         this text
 
 A token that is not used for as long as a login lasts ends.
+";
+
+/// `deuced backup --help`.
+pub const BACKUP: &str = "\
+Copies the whole diary, pictures included, into one file, and verifies it: whole,
+readable by this program, with every row of the original. The copy holds everything
+that was answered before it began. Works while the server runs.
+
+Usage: deuced backup [DIR] [OPTIONS]
+
+DIR is where the file goes; default backups/ in the data directory.
+
+Options:
+  --data DIR         the server's data directory (see 'deuced serve --help')
+  -h, --help         this text
+
+The file is a SQLite database named after the time it was made. A copy on another
+disk is worth more than one on the same.
 ";
 
 /// `deuced limits --help`.

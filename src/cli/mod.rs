@@ -3,6 +3,7 @@
 //! A word on the command line wins over the environment, which wins over the default. Whatever is
 //! wrong ends with one line and status 2; what fails later ends with one line and status 1.
 
+mod backup;
 mod help;
 mod journal;
 mod link;
@@ -30,6 +31,7 @@ enum Command {
     AddUser(AddUser),
     People(people::Settings),
     AddToken(AddToken),
+    Backup(Backup),
     Limits(Limits),
     Help(&'static str),
     Version,
@@ -70,6 +72,14 @@ struct AddToken {
     limits: Limits,
 }
 
+/// The settings of `deuced backup`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Backup {
+    /// `None` is a folder beside the database.
+    folder: Option<PathBuf>,
+    data: Option<PathBuf>,
+}
+
 /// The port where nothing else was said.
 const PORT: u16 = 8222;
 
@@ -91,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::AddUser(settings) => user::add(&settings),
         Command::People(settings) => people::run(&settings),
         Command::AddToken(settings) => token::add(&settings),
+        Command::Backup(settings) => backup::run(&settings),
         Command::Serve(settings) => serve::run(settings),
     };
     match outcome {
@@ -183,6 +194,7 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
             Some("serve") => parse_serve(words, environment),
             Some("user") => parse_user(words, environment),
             Some("token") => parse_token(words, environment),
+            Some("backup") => parse_backup(words, environment),
             Some("limits") => parse_limits(words, environment),
             Some("help") => Ok(Command::Help(help::MAIN)),
             _ => Err(format!("'{}' is not a command", word.to_string_lossy())),
@@ -372,6 +384,21 @@ fn parse_add_token(mut words: Parser, environment: Environment<'_>) -> Result<Co
         true => Err("token add: whose? Say 'deuced token add NAME'".to_owned()),
         false => Ok(Command::AddToken(settings)),
     }
+}
+
+fn parse_backup(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
+    let plain = |error: lexopt::Error| error.to_string();
+    let data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut settings = Backup { data, ..Backup::default() };
+    while let Some(word) = words.next().map_err(plain)? {
+        match word {
+            Arg::Value(value) if settings.folder.is_none() => settings.folder = Some(value.into()),
+            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::BACKUP)),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    Ok(Command::Backup(settings))
 }
 
 #[cfg(test)]

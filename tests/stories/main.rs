@@ -37,6 +37,7 @@ mod proxy;
 mod quantity;
 mod reaction;
 mod require_account;
+mod require_durability;
 mod resend;
 mod restart;
 mod resume;
