@@ -3,9 +3,9 @@
 //! A server that wants passwords and knows none belongs to nobody yet. Whoever holds the secret that lies
 //! in its data directory may name themselves its owner, once.
 
-use crate::api::token::{self, LoggedIn};
+use crate::api::token::{self, Arrival, LoggedIn};
 use crate::api::{App, user};
-use crate::domain::{Code, Error, Limits, Result, Secret, user::uid_of};
+use crate::domain::{self, Code, Error, Limits, Result, Secret, user::uid_of};
 use crate::store::{self, Db, Tx};
 use std::path::Path;
 
@@ -85,15 +85,15 @@ pub fn wrong() -> Error {
 ///
 /// # Errors
 /// `NotFound` when somebody was quicker, `Forbidden` when there is no room for an account.
-pub fn claim(tx: &Tx<'_>, limits: &Limits, name: &str, hash: &str) -> Result<LoggedIn> {
+pub fn claim(tx: &Tx<'_>, limits: &Limits, name: &str, hash: &str, arrival: &Arrival) -> Result<LoggedIn> {
     if is_done(tx)? {
         return Err(Error::not_found("Not found"));
     }
-    user::add_or_give_password(tx, limits, name, hash, true)?;
+    user::add_or_give_password(tx, limits, name, hash, domain::user::Standing::Owner)?;
     let owner = store::user::find_by_uid(tx, &uid_of(name))?
         .ok_or_else(|| Error::internal("an account vanished within a transaction"))?;
     store::token::delete_all(tx, owner.id)?;
-    token::begin(tx, limits, owner.id, None)
+    token::begin(tx, limits, owner.id, arrival)
 }
 
 impl App {

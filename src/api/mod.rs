@@ -9,6 +9,7 @@ pub mod claim;
 pub mod deuce;
 pub mod group;
 pub mod invite;
+pub mod link;
 pub mod location;
 pub mod member;
 pub mod message;
@@ -16,12 +17,16 @@ pub mod meter;
 pub mod notification;
 pub mod pace;
 pub mod password;
+pub mod people;
 pub mod picture;
 pub mod presence;
 pub mod qr;
 pub mod reaction;
+pub mod right;
 pub mod room;
+pub mod session;
 mod signed;
+pub mod throttle;
 pub mod thumbnail;
 pub mod token;
 pub mod user;
@@ -76,9 +81,12 @@ pub struct App {
     pub started: Instant,
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
+    /// Wrong passwords, and how long whoever sent them has to wait.
+    pub throttle: RefCell<throttle::Throttle>,
     /// Whether the server is known to have its owner.
     claimed: std::cell::Cell<bool>,
     recent_logins: RefCell<Recent>,
+    uses: RefCell<session::Uses>,
     /// What people are called, read once in a turn of the loop.
     names: RefCell<HashMap<UserId, Option<Person>>>,
     /// What signs the tokens that say who they are for.
@@ -105,14 +113,16 @@ impl App {
         let app = App {
             hub: Hub::new(render, limits.outbox_bytes),
             pace: RefCell::default(),
-            passwords: Lane::new(limits.waiting_logins),
+            passwords: Lane::with_reserve(limits.waiting_logins, limits.waiting_logins.div_ceil(4)),
             jobs: Lane::new(limits.waiting_jobs),
             reads: Lane::new(limits.waiting_reads),
             meter: meter::Meter::default(),
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
+            throttle: RefCell::default(),
             claimed: std::cell::Cell::new(false),
             recent_logins: RefCell::default(),
+            uses: RefCell::default(),
             names: RefCell::default(),
             token_key,
             idle_reader: Arc::default(),

@@ -9,6 +9,7 @@ mod help;
 mod invite;
 mod journal;
 mod link;
+mod people;
 mod serve;
 mod token;
 mod user;
@@ -30,6 +31,7 @@ use std::{
 enum Command {
     Serve(Serve),
     AddUser(AddUser),
+    People(people::Settings),
     AddToken(AddToken),
     Backup(Backup),
     Claim(Option<PathBuf>),
@@ -59,6 +61,7 @@ struct Serve {
 struct AddUser {
     name: String,
     admin: bool,
+    child: bool,
     password_from_stdin: bool,
     data: Option<PathBuf>,
     limits: Limits,
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Version => print(&format!("deuced {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Limits(limits) => print(&help::limits(&limits)),
         Command::AddUser(settings) => user::add(&settings),
+        Command::People(settings) => people::run(&settings),
         Command::AddToken(settings) => token::add(&settings),
         Command::Backup(settings) => backup::run(&settings),
         Command::Claim(data) => claim::show(data),
@@ -171,6 +175,16 @@ fn open_database(data: &Path) -> crate::domain::Result<Db> {
         Ok(_lock) => Db::open(&database_path(data)),
         Err(_) => Db::open_beside(&database_path(data)),
     }
+}
+
+/// Changes the database, and has a server that runs beside take notice at once.
+fn change<T>(
+    data: &Path,
+    work: impl FnOnce(&crate::store::Tx<'_>) -> crate::domain::Result<T>,
+) -> crate::domain::Result<T> {
+    let changed = open_database(data)?.write_now(work);
+    Lock::knock(data);
+    changed
 }
 
 /// Where environment variables come from.
@@ -321,6 +335,7 @@ fn parse_limits(mut words: Parser, environment: Environment<'_>) -> Result<Comma
 fn parse_user(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     match words.next().map_err(|error| error.to_string())? {
         Some(Arg::Value(word)) if word == "add" => parse_add_user(words, environment),
+        Some(Arg::Value(word)) if people::is_deed(&word) => people::parse(&word, words, environment),
         Some(Arg::Short('h') | Arg::Long("help")) | None => Ok(Command::Help(help::USER)),
         Some(Arg::Value(word)) => Err(format!("'user {}' is not a command", word.to_string_lossy())),
         Some(other) => Err(other.unexpected().to_string()),
@@ -336,11 +351,15 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
         match word {
             Arg::Value(value) if name.is_none() => name = Some(value.string().map_err(plain)?),
             Arg::Long("admin") => settings.admin = true,
+            Arg::Long("child") => settings.child = true,
             Arg::Long("password-stdin") => settings.password_from_stdin = true,
             Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::USER)),
             other => return Err(other.unexpected().to_string()),
         }
+    }
+    if settings.admin && settings.child {
+        return Err("user add: a child cannot own the server, say --admin or --child".to_owned());
     }
     let name = name.filter(|name| !name.trim().is_empty());
     settings.name = name.ok_or("user add: whom? Say 'deuced user add NAME'")?;
@@ -457,6 +476,15 @@ mod tests {
             ("serve --web /nowhere", "'/nowhere' has no index.html"),
             ("user add", "user add: whom? Say 'deuced user add NAME'"),
             ("user sub", "'user sub' is not a command"),
+            (
+                "user add ann --admin --child",
+                "user add: a child cannot own the server, say --admin or --child",
+            ),
+            ("user reset", "user reset: whom? Say 'deuced user reset NAME'"),
+            ("user child ann", "user child: say 'deuced user child NAME yes' or '... no'"),
+            ("user owner ann maybe", "'maybe' is neither yes nor no"),
+            ("user list ann", "unexpected argument \"ann\""),
+            ("user disable ann --yes", "invalid option '--yes'"),
             ("token add", "token add: whose? Say 'deuced token add NAME'"),
             ("token del", "'token del' is not a command"),
             ("claim now", "unexpected argument \"now\""),

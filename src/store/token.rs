@@ -1,6 +1,7 @@
 //! Logins' rows.
 
-use crate::domain::{Result, Token, TokenId, UserId};
+use crate::domain::token::Login;
+use crate::domain::{Result, Time, Token, TokenId, UserId};
 use crate::store::{Db, Tx, time_at};
 use rusqlite::{Row, params};
 
@@ -14,12 +15,29 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
     })
 }
 
+/// The columns that [`from_row`] reads, in its order. A login of somebody who may not log in is as good as none.
+macro_rules! token_query {
+    ($where:literal) => {
+        concat!(
+            "SELECT token.id, token.user_id, token.renewed_at, token.expires_at, token.may_notify
+             FROM token JOIN user ON user.id = token.user_id AND user.disabled_at IS NULL WHERE ",
+            $where
+        )
+    };
+}
+
 /// Stores a login under its secret's hash. It ends after so many seconds.
-pub fn insert(tx: &Tx<'_>, user: UserId, hash: &[u8; 32], seconds: i64) -> Result<TokenId> {
-    let sql = "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at) VALUES (?1, ?2, ?3, ?3, ?4)
-               RETURNING id";
+pub fn insert(
+    tx: &Tx<'_>,
+    user: UserId,
+    hash: &[u8; 32],
+    seconds: i64,
+    agent: Option<&str>,
+) -> Result<TokenId> {
+    let sql = "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at, agent)
+               VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING id";
     let now = tx.now();
-    let params = params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis()];
+    let params = params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis(), agent];
     tx.only(sql, params, |row| Ok(TokenId(row.get(0)?)))
 }
 
@@ -31,11 +49,7 @@ pub fn allow_notifying(tx: &Tx<'_>, id: TokenId) -> Result<()> {
 
 /// The login of that secret, ended or not.
 pub fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>> {
-    db.one(
-        "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token WHERE hash = ?1",
-        [hash],
-        from_row,
-    )
+    db.one(token_query!("token.hash = ?1"), [hash], from_row)
 }
 
 /// Lets a login run for so many seconds from now, never shorter than it would. Nothing happens when
@@ -50,18 +64,12 @@ pub fn renew(tx: &Tx<'_>, token: &Token, seconds: i64) -> Result<()> {
 
 /// The login of that number, ended or not.
 pub fn find_by_id(db: &Db, id: TokenId) -> Result<Option<Token>> {
-    db.one(
-        "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token WHERE id = ?1",
-        [id.0],
-        from_row,
-    )
+    db.one(token_query!("token.id = ?1"), [id.0], from_row)
 }
 
 /// The login of that number whose secret's hash begins so, ended or not.
 pub fn find_proven(db: &Db, id: TokenId, proof: &[u8; 8]) -> Result<Option<Token>> {
-    let sql = "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token
-               WHERE id = ?1 AND substr(hash, 1, 8) = ?2";
-    db.one(sql, params![id.0, proof], from_row)
+    db.one(token_query!("token.id = ?1 AND substr(token.hash, 1, 8) = ?2"), params![id.0, proof], from_row)
 }
 
 /// Ends a login.
@@ -70,7 +78,34 @@ pub fn delete(tx: &Tx<'_>, id: TokenId) -> Result<()> {
     Ok(())
 }
 
-/// Ends all logins of a person.
+/// The logins of a person that have not ended, newest first.
+pub fn list(db: &Db, user: UserId, now: Time) -> Result<Vec<Login>> {
+    let sql = "SELECT id, agent, made_at, renewed_at, expires_at FROM token
+               WHERE user_id = ?1 AND expires_at > ?2 ORDER BY id DESC";
+    db.all(sql, params![user.0, now.millis()], |row| {
+        Ok(Login {
+            id: TokenId(row.get(0)?),
+            agent: row.get(1)?,
+            made_at: time_at(row, 2)?,
+            renewed_at: time_at(row, 3)?,
+            expires_at: time_at(row, 4)?,
+        })
+    })
+}
+
+/// Ends a login of a person; `false` when they have none of that number.
+pub fn delete_own(tx: &Tx<'_>, user: UserId, id: TokenId) -> Result<bool> {
+    Ok(tx.execute("DELETE FROM token WHERE id = ?1 AND user_id = ?2", params![id.0, user.0])? == 1)
+}
+
+/// Ends the logins of a person, one aside.
+pub fn delete_others(tx: &Tx<'_>, user: UserId, keep: Option<TokenId>) -> Result<()> {
+    let sql = "DELETE FROM token WHERE user_id = ?1 AND id IS NOT ?2";
+    tx.execute(sql, params![user.0, keep.map(|keep| keep.0)])?;
+    Ok(())
+}
+
+/// Ends all logins of a person, those of their devices and programs among them.
 pub fn delete_all(tx: &Tx<'_>, user: UserId) -> Result<()> {
     tx.execute("DELETE FROM token WHERE user_id = ?1", [user.0])?;
     Ok(())

@@ -49,7 +49,7 @@ pub fn form(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
         let kind = reply.header("Content-Type").unwrap_or_default();
         assert!(kind.starts_with("application/json"), "not declared as JSON: {reply:?}");
         let body = reply.json();
-        secrets(&body, me, is_login(&path.to_lowercase()));
+        secrets(&body, me, is_login(path));
         if reply.status >= 400 {
             let message = body["message"].as_str().unwrap_or_else(|| panic!("no message: {reply:?}"));
             assert!(!message.is_empty(), "an empty message: {reply:?}");
@@ -61,9 +61,12 @@ pub fn form(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
     }
 }
 
-/// Whether a path's answer is that to a login.
+/// Whether a path's answer is that to a login: it holds a token.
 pub fn is_login(path: &str) -> bool {
-    path.starts_with("/api/login") || path == "/api/claim" || path.ends_with("/newcomer")
+    let path = path.to_lowercase();
+    path.starts_with("/api/login")
+        || path.ends_with("/newcomer")
+        || ["/api/claim", "/api/reset"].contains(&path.as_str())
 }
 
 /// Whether a server answers that it has no owner yet: in a sentence, or with the page that says so.

@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod child;
 mod claim;
 mod cli;
 mod clock;
@@ -31,6 +32,7 @@ mod notification;
 mod origin;
 mod pace;
 mod patience;
+mod people;
 mod picture;
 mod presence;
 mod proxy;
@@ -43,8 +45,10 @@ mod restart;
 mod resume;
 mod revoked;
 mod room;
+mod session;
 mod socket;
 mod story;
+mod throttle;
 mod torn;
 mod transcript;
 mod user;

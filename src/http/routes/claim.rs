@@ -48,7 +48,8 @@ pub async fn claim(call: Call<'_>) -> Result<Response> {
     let password = fields.take_text("password")?.unwrap_or_default();
     password::check_new(&password, &limits)?;
     let hash = app.passwords.run(move || password::hash(&password)).await.map_err(|_| busy())??;
-    let logged_in = app.write(move |tx| claim::claim(tx, &limits, &name, &hash)).await?;
+    let arrival = login::arrival(&call);
+    let logged_in = app.write(move |tx| claim::claim(tx, &limits, &name, &hash, &arrival)).await?;
     let data = app.settings.data.clone();
     // When there is no worker for it now, the next start does it.
     let _ = app.file_aside(move || claim::forget(&data)).await;

@@ -2,7 +2,8 @@
 
 use super::{Call, login, ok, redirect};
 use crate::api::pace::{Deed, Doer};
-use crate::api::{busy, invite, password, qr, token, user, view};
+use crate::api::token::{self, Arrival};
+use crate::api::{busy, invite, password, qr, user, view};
 use crate::domain::{Error, InviteId};
 use crate::http::error::Result;
 use crate::http::message::{Body, Response};
@@ -76,12 +77,13 @@ pub async fn join_new(call: Call<'_>) -> Result<Response> {
     user::check_name_is_free(app.db(), &name)?;
     let hash = app.passwords.run(move || password::hash(&password)).await.map_err(|_| busy())??;
     let old = login::old_login(&call);
+    let arrival = Arrival { invite: Some(which), ..login::arrival(&call) };
     let logged_in = app
         .write(move |tx| {
             if let Some(old) = old {
                 token::end(tx, old)?;
             }
-            token::begin_as_newcomer(tx, &limits, &name, &hash, which)
+            token::begin_as_newcomer(tx, &limits, &name, &hash, &arrival)
         })
         .await?;
     login::welcome(&call, &logged_in, old)
