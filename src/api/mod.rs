@@ -6,6 +6,7 @@
 //! published; [`App::read_aside`] awaits a worker. No verb knows HTTP or sockets.
 
 pub mod deuce;
+pub mod device;
 pub mod group;
 pub mod invite;
 pub mod location;
@@ -19,6 +20,7 @@ pub mod picture;
 pub mod presence;
 pub mod reaction;
 pub mod room;
+pub mod signature;
 mod signed;
 pub mod thumbnail;
 pub mod token;
@@ -28,9 +30,9 @@ pub mod view;
 use crate::domain::{Error, Event, Kind, Limits, Person, Result, UserId};
 use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
-pub use crate::store::Db;
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
-use crate::store::{Tx, Writer, lock::Lock, writer::Batch};
+pub use crate::store::{Db, Tx};
+use crate::store::{Writer, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
@@ -75,10 +77,13 @@ pub struct App {
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
     recent_logins: RefCell<Recent>,
+    devices: RefCell<device::Live>,
     /// What people are called, read once in a turn of the loop.
     names: RefCell<HashMap<UserId, Option<Person>>>,
     /// What signs the tokens that say who they are for.
     token_key: Vec<u8>,
+    /// What the keys that devices sign with are made from.
+    device_key: Vec<u8>,
     idle_reader: Arc<Mutex<Option<Db>>>,
     db: Db,
     writer: Writer,
@@ -96,6 +101,7 @@ impl App {
         let limits = settings.limits.clone();
         let first = Db::open(&path)?;
         let token_key = first.write_now(crate::store::secret::token_key)?;
+        let device_key = first.write_now(crate::store::secret::device_key)?;
         let writer = Writer::start(first, limits.store_queue)?;
         let app = App {
             hub: Hub::new(render, limits.outbox_bytes),
@@ -107,8 +113,10 @@ impl App {
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
             recent_logins: RefCell::default(),
+            devices: RefCell::default(),
             names: RefCell::default(),
             token_key,
+            device_key,
             idle_reader: Arc::default(),
             db: Db::open_reader(&path)?,
             writer,

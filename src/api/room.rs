@@ -3,7 +3,7 @@
 //! Reading a room's head and entering the set of its listeners happen in one turn of the loop, so
 //! that no event falls between what was and what will be.
 
-use crate::api::{App, group};
+use crate::api::{App, device::Reach, group};
 use crate::domain::{Author, Channel, Code, Error, Event, EventId, GroupId, Kind, Result, RoomId, UserId};
 use crate::hub::{Being, Form, SessionId};
 use crate::store::{self, Db};
@@ -190,14 +190,15 @@ pub struct Listed {
     pub last: Option<EventId>,
 }
 
-/// The rooms somebody may hear: those of their groups, and those by name that have a log.
+/// The rooms somebody may hear within their login's reach: those of their groups, and those by name that have a log.
 ///
 /// # Errors
 /// Those of the storage.
-pub fn list(db: &Db, me: UserId) -> Result<Vec<Listed>> {
-    let groups = store::group::list(db, me)?.into_iter();
+pub fn list(db: &Db, me: UserId, reach: &Reach) -> Result<Vec<Listed>> {
+    let groups = store::group::list(db, me)?.into_iter().filter(|one| reach.includes(one.group.id));
     let groups = groups.map(|one| (one.group.room, Channel::Group(one.group.id).to_string(), one.group.name));
-    let named = store::room::named(db)?.into_iter().map(|(room, name)| (room, name.clone(), name));
+    let named = if *reach == Reach::All { store::room::named(db)? } else { Vec::new() };
+    let named = named.into_iter().map(|(room, name)| (room, name.clone(), name));
     let listed = |(room, channel, name)| {
         let seq = store::room::head(db, room)?;
         Ok(Listed { channel, name, seq, last: store::room::id_at(db, room, seq)? })

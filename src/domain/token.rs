@@ -1,6 +1,6 @@
 //! A login: what proves who is asking.
 
-use crate::domain::{Time, TokenId, UserId, id};
+use crate::domain::{Permits, Time, TokenId, UserId, id};
 use sha2::{Digest, Sha256};
 
 /// A login's row.
@@ -16,6 +16,8 @@ pub struct Token {
     pub expires_at: Time,
     /// Whether it may be used to notify others.
     pub may_notify: bool,
+    /// What it may do at most, if it is a device's; a full login has no such bounds.
+    pub permits: Option<Permits>,
 }
 
 /// The secret of a login, 256 bits from the operating system. It is told once; the database has

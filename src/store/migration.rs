@@ -20,6 +20,7 @@ pub const STEPS: &[&str] = &[
     include_str!("../../migrations/0010_message.sql"),
     include_str!("../../migrations/0011_notification.sql"),
     include_str!("../../migrations/0012_secret.sql"),
+    include_str!("../../migrations/0013_device.sql"),
 ];
 
 /// Marks a file as ours (`application_id`): "deuc".

@@ -5,6 +5,7 @@
 //! and runs on the writer's thread inside a transaction; one that takes a [`Db`] only reads.
 
 pub mod deuce;
+pub mod device;
 pub mod error;
 pub mod group;
 pub mod idempotency;

@@ -1,6 +1,6 @@
 //! Logins' rows.
 
-use crate::domain::{Result, Token, TokenId, UserId};
+use crate::domain::{Permits, Result, Token, TokenId, UserId};
 use crate::store::{Db, Tx, time_at};
 use rusqlite::{Row, params};
 
@@ -11,7 +11,19 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         renewed_at: time_at(row, 2)?,
         expires_at: time_at(row, 3)?,
         may_notify: row.get(4)?,
+        permits: row.get::<_, Option<i64>>(5)?.map(Permits::from_bits),
     })
+}
+
+/// The columns that [`from_row`] reads, in its order.
+macro_rules! token_query {
+    ($where:literal) => {
+        concat!(
+            "SELECT token.id, token.user_id, token.renewed_at, token.expires_at, token.may_notify, token.permits
+             FROM token WHERE ",
+            $where
+        )
+    };
 }
 
 /// Stores a login under its secret's hash. It ends after so many seconds.
@@ -31,11 +43,7 @@ pub fn allow_notifying(tx: &Tx<'_>, id: TokenId) -> Result<()> {
 
 /// The login of that secret, ended or not.
 pub fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>> {
-    db.one(
-        "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token WHERE hash = ?1",
-        [hash],
-        from_row,
-    )
+    db.one(token_query!("token.hash = ?1"), [hash], from_row)
 }
 
 /// Lets a login run for so many seconds from now, never shorter than it would. Nothing happens when
@@ -50,18 +58,12 @@ pub fn renew(tx: &Tx<'_>, token: &Token, seconds: i64) -> Result<()> {
 
 /// The login of that number, ended or not.
 pub fn find_by_id(db: &Db, id: TokenId) -> Result<Option<Token>> {
-    db.one(
-        "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token WHERE id = ?1",
-        [id.0],
-        from_row,
-    )
+    db.one(token_query!("token.id = ?1"), [id.0], from_row)
 }
 
 /// The login of that number whose secret's hash begins so, ended or not.
 pub fn find_proven(db: &Db, id: TokenId, proof: &[u8; 8]) -> Result<Option<Token>> {
-    let sql = "SELECT id, user_id, renewed_at, expires_at, may_notify FROM token
-               WHERE id = ?1 AND substr(hash, 1, 8) = ?2";
-    db.one(sql, params![id.0, proof], from_row)
+    db.one(token_query!("token.id = ?1 AND substr(token.hash, 1, 8) = ?2"), params![id.0, proof], from_row)
 }
 
 /// Ends a login.
@@ -76,14 +78,15 @@ pub fn delete_all(tx: &Tx<'_>, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Removes a person's logins that have ended, and the oldest beyond `keep`; returns the latter.
+/// Removes a person's logins that have ended, and the oldest beyond `keep`; returns the latter. Devices are no part of
+/// this: a button must not stop because somebody logged in often.
 pub fn trim(tx: &Tx<'_>, user: UserId, keep: u64) -> Result<Vec<TokenId>> {
     tx.execute(
         "DELETE FROM token WHERE user_id = ?1 AND expires_at <= ?2",
         params![user.0, tx.now().millis()],
     )?;
     let sql = "DELETE FROM token WHERE id IN
-                   (SELECT id FROM token WHERE user_id = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)
+                   (SELECT id FROM token WHERE user_id = ?1 AND permits IS NULL ORDER BY id DESC LIMIT -1 OFFSET ?2)
                RETURNING id";
     tx.all(sql, params![user.0, keep as i64], |row| Ok(TokenId(row.get(0)?)))
 }
