@@ -32,14 +32,14 @@ use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
 pub use crate::store::{Db, Tx};
-use crate::store::{Writer, lock::Lock, writer::Batch};
+use crate::store::{Writer, backup, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use token::Recent;
 
@@ -99,6 +99,7 @@ impl App {
         let lock = Lock::take(&settings.data)?;
         let path = database_path(&settings.data);
         let limits = settings.limits.clone();
+        backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;
         let first = Db::open(&path)?;
         let token_key = first.write_now(crate::store::secret::token_key)?;
         let device_key = first.write_now(crate::store::secret::device_key)?;

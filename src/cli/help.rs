@@ -14,6 +14,7 @@ Commands:
   user add NAME   make an account, also while the server runs
   token add NAME  make a login for a program or a gadget; token list, remove: see
                   its devices, and end one; also while the server runs
+  backup [DIR]    copy the diary into one verified file, also while it is served
   limits          list every limit with its value, unit and meaning
 
 Options:
@@ -109,6 +110,24 @@ Options:
 A device lasts until it is removed; its key is for requests that are signed
 instead of carrying the token (docs/devices.md). A full login that is not used
 for as long as a login lasts ends.
+";
+
+/// `deuced backup --help`.
+pub const BACKUP: &str = "\
+Copies the whole diary, pictures included, into one file, and verifies it: whole,
+readable by this program, with every row of the original. The copy holds everything
+that was answered before it began. Works while the server runs.
+
+Usage: deuced backup [DIR] [OPTIONS]
+
+DIR is where the file goes; default backups/ in the data directory.
+
+Options:
+  --data DIR         the server's data directory (see 'deuced serve --help')
+  -h, --help         this text
+
+The file is a SQLite database named after the time it was made. A copy on another
+disk is worth more than one on the same.
 ";
 
 /// `deuced limits --help`.

@@ -3,6 +3,7 @@
 //! A word on the command line wins over the environment, which wins over the default. Whatever is
 //! wrong ends with one line and status 2; what fails later ends with one line and status 1.
 
+mod backup;
 mod help;
 mod journal;
 mod serve;
@@ -29,6 +30,7 @@ enum Command {
     AddToken(token::Add),
     ListTokens(token::List),
     RemoveToken(token::Remove),
+    Backup(Backup),
     Limits(Limits),
     Help(&'static str),
     Version,
@@ -59,6 +61,14 @@ struct AddUser {
     limits: Limits,
 }
 
+/// The settings of `deuced backup`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Backup {
+    /// `None` is a folder beside the database.
+    folder: Option<PathBuf>,
+    data: Option<PathBuf>,
+}
+
 /// The port where nothing else was said.
 const PORT: u16 = 8222;
 
@@ -81,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::AddToken(settings) => token::add(&settings),
         Command::ListTokens(settings) => token::list(&settings),
         Command::RemoveToken(settings) => token::remove(&settings),
+        Command::Backup(settings) => backup::run(&settings),
         Command::Serve(settings) => serve::run(settings),
     };
     match outcome {
@@ -163,6 +174,7 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
             Some("serve") => parse_serve(words, environment),
             Some("user") => parse_user(words, environment),
             Some("token") => token::parse(words, environment),
+            Some("backup") => parse_backup(words, environment),
             Some("limits") => parse_limits(words, environment),
             Some("help") => Ok(Command::Help(help::MAIN)),
             _ => Err(format!("'{}' is not a command", word.to_string_lossy())),
@@ -319,6 +331,21 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
     let name = name.filter(|name| !name.trim().is_empty());
     settings.name = name.ok_or("user add: whom? Say 'deuced user add NAME'")?;
     Ok(Command::AddUser(settings))
+}
+
+fn parse_backup(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
+    let plain = |error: lexopt::Error| error.to_string();
+    let data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut settings = Backup { data, ..Backup::default() };
+    while let Some(word) = words.next().map_err(plain)? {
+        match word {
+            Arg::Value(value) if settings.folder.is_none() => settings.folder = Some(value.into()),
+            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::BACKUP)),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    Ok(Command::Backup(settings))
 }
 
 #[cfg(test)]

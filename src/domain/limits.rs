@@ -144,6 +144,7 @@ limits! {
     replay_events = 200, 1..=10_000, "events", "events read from the log at a time for a socket that fell behind";
 
     // The machine room.
+    check_milliseconds = 1000, 0..=3_600_000, "ms", "how long a start looks for damage in the database; 0 for not at all";
     store_queue = 4096, 16..=1_000_000, "writes", "writes waiting for the disk; 503";
     waiting_logins = 32, 1..=10_000, "logins", "passwords waiting to be checked; 503";
     waiting_jobs = 32, 1..=10_000, "jobs", "pictures waiting for a worker; 503";

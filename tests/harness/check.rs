@@ -8,6 +8,12 @@ use serde_json::Value;
 pub fn reply(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
     // 501 and 505 say that the client speaks something else.
     assert!(reply.status < 500 || matches!(reply.status, 501 | 505), "a server error: {reply:?}");
+    form(reply, method, path, me);
+}
+
+/// The same for a server that may have to say that it cannot.
+#[track_caller]
+pub fn form(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
     if method == "POST" && path == "/api/deuces" && reply.status == 200 && !reply.json()["entries"].is_array()
     {
         return brief(reply);

@@ -336,6 +336,16 @@ impl Request<'_> {
     }
 }
 
+impl Request<'_> {
+    /// Asks a server that may have to say that it cannot: 5xx is an answer like any other.
+    #[track_caller]
+    pub fn send_to_troubled(self) -> Reply {
+        let reply = self.client.exchange(&self);
+        check::form(&reply, &self.method, &self.path, None);
+        reply
+    }
+}
+
 impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())

@@ -207,7 +207,7 @@ fn under_systemd_lines_carry_their_priority() {
 }
 
 #[test]
-fn accounts_are_made_while_the_server_runs() {
+fn r_t6_accounts_are_made_while_the_server_runs() {
     let server = Server::strict();
     let nobody = server.nobody();
     nobody

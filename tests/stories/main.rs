@@ -36,6 +36,7 @@ mod presence;
 mod proxy;
 mod quantity;
 mod reaction;
+mod require_durability;
 mod resend;
 mod restart;
 mod resume;
