@@ -4,7 +4,7 @@
 
 use crate::domain::{GroupId, Time, TokenId};
 
-/// One thing a device may be allowed to do.
+/// One thing a device may be allowed to do; on the wire a verb, a word that means something else in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
     /// Log entries.

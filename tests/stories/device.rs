@@ -288,7 +288,7 @@ fn making_listing_and_ending() {
     refused(json!({ "name": "third", "groupIds": groups, "verbs": ["log"] }), 403, "2 devices");
     // A form will do.
     make(&bob, "first", &[&foreign], &["log"]);
-    bob.form("/api/devices", &format!("name=f&groupIds={foreign}&verbs=log&verbs=chat")).ok();
+    bob.bearer().form("/api/devices", &format!("name=f&groupIds={foreign}&verbs=log&verbs=chat")).ok();
 
     let path = format!("/api/devices/{}", made["id"].as_str().unwrap());
     bob.delete(&path).refused(404, "Device not found");
