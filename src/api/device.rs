@@ -3,6 +3,7 @@
 //! A device acts as the person who made it, but only in its groups and as far as its permits go. Which request needs
 //! which permit is decided at the doors, in one place each (`http/scope.rs`, `ws/talk/scope.rs`); here is what they ask.
 
+use crate::api::right::{self, Act};
 use crate::api::signature::{Key, counter_text, request_text};
 use crate::api::token::{self, Me};
 use crate::api::{App, group, user};
@@ -25,8 +26,6 @@ const READ_AHEAD: i64 = 3_600_000;
 /// What is known of devices only while the server runs.
 #[derive(Default)]
 pub struct Live {
-    /// When each was used last.
-    used: HashMap<TokenId, Time>,
     /// The counter of each one's last signed read.
     reads: HashMap<TokenId, i64>,
 }
@@ -61,10 +60,11 @@ pub fn permits<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Permits> 
 /// Makes a device of somebody. The secret is told this once.
 ///
 /// # Errors
-/// `Invalid` for a name that is taken, or without a group; `Forbidden` for a group that is not the person's; `Limit`
+/// `Invalid` for a name that is taken, or without a group; `Forbidden` for a group that is not the person's, and for children; `Limit`
 /// when they have as many devices as there may be.
 pub fn make(tx: &Tx<'_>, limits: &Limits, me: UserId, new: &New) -> Result<(Device, Secret)> {
     user::find(tx, me)?;
+    right::check(tx, me, Act::MakeDevice)?;
     let most = limits.devices_per_user;
     if store::device::count(tx, me)? >= most {
         return Err(Error::new(
@@ -77,7 +77,7 @@ pub fn make(tx: &Tx<'_>, limits: &Limits, me: UserId, new: &New) -> Result<(Devi
     }
     let groups = own_groups(tx, limits, me, &new.groups)?;
     let secret = Secret::new();
-    let id = store::token::insert(tx, me, &secret.hash(), token::seconds(limits))?;
+    let id = store::token::insert(tx, me, &secret.hash(), token::seconds(limits), None)?;
     store::device::insert(tx, id, &new.name, new.permits)?;
     groups.into_iter().try_for_each(|group| store::device::admit(tx, id, me, group))?;
     let made = list(tx, me)?.into_iter().find(|device| device.id == id);
@@ -160,18 +160,6 @@ pub fn list_by_name(db: &Db, who: &str) -> Result<Vec<Device>> {
     list(db, person(db, who)?)
 }
 
-/// When a device was last used since the server was started.
-pub fn last_use(app: &App, device: TokenId) -> Option<Time> {
-    app.devices.borrow().used.get(&device).copied()
-}
-
-/// Notes that a login was used, if it is a device's.
-pub fn note_use(app: &App, token: &Token) {
-    if token.permits.is_some() {
-        app.devices.borrow_mut().used.insert(token.id, Time::now());
-    }
-}
-
 /// Ends a device.
 ///
 /// # Errors
@@ -201,9 +189,7 @@ pub fn remove_by_name(tx: &Tx<'_>, who: &str, device: &str) -> Result<Device> {
 /// What has to follow when a device has been ended.
 pub fn removed(app: &App, id: TokenId, ending: Ending) {
     token::ended(app, &[id], ending);
-    let mut live = app.devices.borrow_mut();
-    live.used.remove(&id);
-    live.reads.remove(&id);
+    app.devices.borrow_mut().reads.remove(&id);
 }
 
 /// Which of a person's groups a login reaches.

@@ -1,5 +1,6 @@
 //! Groups: making, showing, changing and ending them.
 
+use crate::api::right::{self, Act};
 use crate::api::user;
 use crate::domain::group::Place;
 use crate::domain::text::{Lines, clean};
@@ -39,6 +40,7 @@ pub fn clean_description(description: &str, limits: &Limits) -> Result<Option<St
 /// `Invalid` when the person has too many groups.
 pub fn create(tx: &Tx<'_>, limits: &Limits, me: UserId, naming: &Naming) -> Result<Group> {
     user::find(tx, me)?;
+    right::check(tx, me, Act::FoundGroup)?;
     check_room_for_one_more(tx, limits, me)?;
     let id = store::group::insert(tx, me, &naming.name, naming.description.as_deref())?;
     store::member::insert(tx, id, me, Role::Admin)?;
@@ -77,6 +79,7 @@ pub fn place(db: &Db, id: GroupId, me: UserId) -> Result<Place> {
 /// `Forbidden` for everybody else.
 pub fn admin_place(db: &Db, id: GroupId, me: UserId) -> Result<Place> {
     let place = place(db, id, me)?;
+    right::check(db, me, Act::Lead)?;
     match place.role {
         Role::Admin => Ok(place),
         Role::Member => Err(Error::forbidden("Only admins can do this")),
@@ -173,11 +176,36 @@ fn dissolve(tx: &Tx<'_>, limits: &Limits, id: GroupId, place: Place, me: UserId)
 /// # Errors
 /// `Invalid` when the group's other members would be left without an admin.
 pub fn part(tx: &Tx<'_>, limits: &Limits, id: GroupId, place: Place, me: UserId) -> Result<()> {
+    let alone = store::member::count(tx, id)? == 1;
+    if !alone && place.role == Role::Admin && store::member::count_admins(tx, id)? == 1 {
+        return Err(Error::invalid("The last admin cannot leave: make somebody else an admin first"));
+    }
+    depart(tx, limits, id, place, me)
+}
+
+/// Gives the group to the grown-up who has been there longest, if it has no other admin than the one who goes. Says
+/// whether it has one then.
+///
+/// # Errors
+/// Those of the storage.
+pub fn hand_over(tx: &Tx<'_>, limits: &Limits, id: GroupId, place: Place, me: UserId) -> Result<bool> {
+    if place.role != Role::Admin || store::member::count_admins(tx, id)? > 1 {
+        return Ok(true);
+    }
+    let Some(heir) = store::member::oldest_other(tx, id, place.user)? else { return Ok(false) };
+    store::member::set_role(tx, id, heir, Role::Admin)?;
+    let kind = Kind::RoleChanged(store::room::person(tx, heir)?, Role::Admin);
+    store::room::append(tx, place.room, me, kind, limits.events_per_room)?;
+    Ok(true)
+}
+
+/// As [`part`], whoever runs the group afterwards.
+///
+/// # Errors
+/// Those of the storage.
+pub fn depart(tx: &Tx<'_>, limits: &Limits, id: GroupId, place: Place, me: UserId) -> Result<()> {
     if store::member::count(tx, id)? == 1 {
         return dissolve(tx, limits, id, place, me);
-    }
-    if place.role == Role::Admin && store::member::count_admins(tx, id)? == 1 {
-        return Err(Error::invalid("The last admin cannot leave: make somebody else an admin first"));
     }
     store::member::delete(tx, id, place.user)?;
     store::invite::delete_of(tx, place.user, Some(id))?;

@@ -1,5 +1,6 @@
 //! Invites: links that let people into a group.
 
+use crate::api::right::{self, Act};
 use crate::api::{group, notification, user};
 use crate::domain::notification::{Notice, Topic};
 use crate::domain::{Error, Group, GroupId, Invite, InviteId, Kind, Limits, Result, Role, Time, UserId};
@@ -17,6 +18,7 @@ pub fn create(
     max_uses: Option<i64>,
 ) -> Result<Invite> {
     group::place(tx, id, me)?;
+    right::check(tx, me, Act::Invite)?;
     store::invite::sweep(tx, id)?;
     if store::invite::list(tx, id, tx.now())?.len() as u64 >= limits.invites_per_group {
         return Err(Error::invalid(format!(
@@ -34,6 +36,7 @@ pub fn create(
 /// `Forbidden` for strangers.
 pub fn list(db: &Db, id: GroupId, me: UserId) -> Result<Vec<Invite>> {
     group::place(db, id, me)?;
+    right::check(db, me, Act::Invite)?;
     store::invite::list(db, id, Time::now())
 }
 
@@ -43,6 +46,7 @@ pub fn list(db: &Db, id: GroupId, me: UserId) -> Result<Vec<Invite>> {
 /// `Forbidden` for others, `NotFound` when there is none.
 pub fn revoke(tx: &Tx<'_>, id: GroupId, me: UserId, invite: Option<InviteId>) -> Result<()> {
     let place = group::place(tx, id, me)?;
+    right::check(tx, me, Act::Invite)?;
     let missing = || Error::not_found("Invite not found");
     let invite = invite.ok_or_else(missing)?;
     let found = store::invite::find(tx, invite)?.filter(|found| found.group == id).ok_or_else(missing)?;
@@ -65,7 +69,7 @@ pub struct Accepted {
 /// Joins by invite. Joining twice is no error and uses the invite once.
 ///
 /// # Errors
-/// `Invalid` when the invite is unknown, used up or over, or when group or person are full.
+/// `Invalid` when the invite is unknown, used up or over, or when group or person are full; `Forbidden` for children.
 pub fn accept(tx: &Tx<'_>, limits: &Limits, me: UserId, id: InviteId) -> Result<Accepted> {
     let over = || Error::invalid("Invalid or expired invite");
     user::find(tx, me)?;
@@ -75,17 +79,41 @@ pub fn accept(tx: &Tx<'_>, limits: &Limits, me: UserId, id: InviteId) -> Result<
     if store::member::place(tx, group.id, me)?.is_some() {
         return Ok(Accepted { group, already: true });
     }
-    group::check_room_for_one_more(tx, limits, me)?;
-    if store::member::count(tx, group.id)? >= limits.members_per_group {
-        return Err(Error::invalid(format!("A group has at most {} members", limits.members_per_group)));
-    }
+    right::check(tx, me, Act::Join)?;
+    check_space(tx, limits, group.id, me)?;
     if !store::invite::take(tx, id)? {
         return Err(over());
     }
-    store::member::insert(tx, group.id, me, Role::Member)?;
-    let person = store::room::person(tx, me)?;
-    store::room::append(tx, group.room, me, Kind::MemberJoined(person.clone()), limits.events_per_room)?;
-    let notice = Notice::Joined(Topic { group: Some(group.id), entry: None });
-    notification::tell_members(tx, limits, group.id, &person, |choice| choice.joins, &notice)?;
+    enter(tx, limits, &group, me, Role::Member)?;
     Ok(Accepted { group, already: false })
+}
+
+/// Puts somebody into a group without an invite; nothing happens to who is in it. Whether that may be is the caller's
+/// to decide.
+///
+/// # Errors
+/// `Invalid` when group or person are full.
+pub(super) fn admit(tx: &Tx<'_>, limits: &Limits, id: GroupId, whom: UserId, role: Role) -> Result<()> {
+    let group = store::group::find(tx, id)?.ok_or_else(|| Error::forbidden("Not authorized"))?;
+    if store::member::place(tx, id, whom)?.is_some() {
+        return Ok(());
+    }
+    check_space(tx, limits, id, whom)?;
+    enter(tx, limits, &group, whom, role)
+}
+
+fn check_space(tx: &Tx<'_>, limits: &Limits, id: GroupId, whom: UserId) -> Result<()> {
+    group::check_room_for_one_more(tx, limits, whom)?;
+    match store::member::count(tx, id)? < limits.members_per_group {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("A group has at most {} members", limits.members_per_group))),
+    }
+}
+
+fn enter(tx: &Tx<'_>, limits: &Limits, group: &Group, whom: UserId, role: Role) -> Result<()> {
+    store::member::insert(tx, group.id, whom, role)?;
+    let person = store::room::person(tx, whom)?;
+    store::room::append(tx, group.room, whom, Kind::MemberJoined(person.clone()), limits.events_per_room)?;
+    let notice = Notice::Joined(Topic { group: Some(group.id), entry: None });
+    notification::tell_members(tx, limits, group.id, &person, |choice| choice.joins, &notice)
 }

@@ -115,7 +115,8 @@ fn tell_mentioned(
             let members = store::notification::choices(tx, *group, author.id)?;
             members.into_iter().filter(|(_, choice)| choice.mentions).map(|(person, _)| person).collect()
         }
-        _ => store::user::everybody(tx)?.into_iter().filter(|person| person.id != author.id).collect(),
+        // Children are not in these rooms.
+        _ => store::user::grown_ups(tx)?.into_iter().filter(|person| person.id != author.id).collect(),
     };
     for person in concerned.into_iter().filter(|person| mentions.name(person)).take(MOST_MENTIONED) {
         let mention = Mention { channel: channel.to_string(), seq: said.seq, message: said.id };

@@ -9,6 +9,7 @@ pub mod deuce;
 pub mod device;
 pub mod group;
 pub mod invite;
+pub mod link;
 pub mod location;
 pub mod member;
 pub mod message;
@@ -16,12 +17,16 @@ pub mod meter;
 pub mod notification;
 pub mod pace;
 pub mod password;
+pub mod people;
 pub mod picture;
 pub mod presence;
 pub mod reaction;
+pub mod right;
 pub mod room;
+pub mod session;
 pub mod signature;
 mod signed;
+pub mod throttle;
 pub mod thumbnail;
 pub mod token;
 pub mod user;
@@ -76,7 +81,10 @@ pub struct App {
     pub started: Instant,
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
+    /// Wrong passwords, and how long whoever sent them has to wait.
+    pub throttle: RefCell<throttle::Throttle>,
     recent_logins: RefCell<Recent>,
+    uses: RefCell<session::Uses>,
     devices: RefCell<device::Live>,
     /// What people are called, read once in a turn of the loop.
     names: RefCell<HashMap<UserId, Option<Person>>>,
@@ -107,13 +115,15 @@ impl App {
         let app = App {
             hub: Hub::new(render, limits.outbox_bytes),
             pace: RefCell::default(),
-            passwords: Lane::new(limits.waiting_logins),
+            passwords: Lane::with_reserve(limits.waiting_logins, limits.waiting_logins.div_ceil(4)),
             jobs: Lane::new(limits.waiting_jobs),
             reads: Lane::new(limits.waiting_reads),
             meter: meter::Meter::default(),
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
+            throttle: RefCell::default(),
             recent_logins: RefCell::default(),
+            uses: RefCell::default(),
             devices: RefCell::default(),
             names: RefCell::default(),
             token_key,

@@ -1,6 +1,6 @@
 //! Notifications: who is told what, reading them, and what one chooses to be told.
 
-use crate::api::group;
+use crate::api::{group, right};
 use crate::domain::notification::{Choice, Notice, Notification, Topic};
 use crate::domain::{Author, Entry, Error, GroupId, Kind, Limits, Person, Result, RoomId, UserId};
 use crate::store::{self, Db, Tx};
@@ -67,7 +67,8 @@ pub fn tell_author(tx: &Tx<'_>, limits: &Limits, entry: &Entry, actor: &Person, 
 /// that right.
 ///
 /// # Errors
-/// `Forbidden` for everybody else; `NotFound` when there is no such person.
+/// `Forbidden` for everybody else, and where one of the two is a child that does not know the other; `NotFound` when
+/// there is no such person.
 pub fn send(
     tx: &Tx<'_>,
     limits: &Limits,
@@ -85,6 +86,7 @@ pub fn send(
         Recipient::Uid(uid) => store::user::find_by_uid(tx, uid)?,
     };
     let found = found.ok_or_else(|| Error::not_found("userId: nobody has this id"))?;
+    right::check_contact(tx, me, sender.admin, found.id)?;
     notify(tx, limits, found.id, &sender.person(), Notice::Custom(data.to_owned()))
 }
 

@@ -18,11 +18,11 @@ pub enum Deed {
     Request,
     /// A try to log in.
     Login,
-    /// A wrong password.
-    WrongPassword,
+    /// A try to choose a password by a link.
+    Link,
     /// An entry.
     Deuce,
-    /// A new group or invite.
+    /// A new group, invite, account or link.
     Group,
     /// A try to join by invite.
     Join,
@@ -45,7 +45,7 @@ pub enum Doer {
     Device(TokenId),
     /// An address; of IPv6 the network, because a device has many addresses there.
     Address(IpAddr),
-    /// A name tried from an address. A stranger cannot use up the owner's tries from elsewhere.
+    /// A name tried from an address where its person is known: a stranger there cannot use up the person's tries.
     Name(u64),
 }
 

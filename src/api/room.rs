@@ -3,6 +3,7 @@
 //! Reading a room's head and entering the set of its listeners happen in one turn of the loop, so
 //! that no event falls between what was and what will be.
 
+use crate::api::right::{self, Act};
 use crate::api::{App, device::Reach, group};
 use crate::domain::{Author, Channel, Code, Error, Event, EventId, GroupId, Kind, Result, RoomId, UserId};
 use crate::hub::{Being, Form, SessionId};
@@ -22,10 +23,14 @@ pub enum Who {
 /// The room of a channel, if one may be there.
 ///
 /// # Errors
-/// `Unauthorized` without a login where one is needed, `Forbidden` for the groups of others.
+/// `Unauthorized` without a login where one is needed, `Forbidden` for the groups of others, and for children in rooms
+/// by name.
 pub fn enter(db: &Db, who: &Who, channel: &Channel) -> Result<RoomId> {
     match (channel, who) {
-        (Channel::Named(name), Who::Person(_) | Who::Guest) => Ok(RoomId::named(name)),
+        (Channel::Named(name), Who::Person(me)) => {
+            right::check(db, *me, Act::Roam).map(|()| RoomId::named(name))
+        }
+        (Channel::Named(name), Who::Guest) => Ok(RoomId::named(name)),
         (Channel::Group(id), Who::Person(me)) => group::place(db, *id, *me).map(|place| place.room),
         (Channel::Me, Who::Person(me)) => Ok(RoomId::inbox(*me)),
         (_, Who::Guest | Who::Nobody) => Err(Error::unauthorized()),
@@ -126,6 +131,18 @@ pub fn subscribe(
     Ok(Subscribed { room, seq: head, last, replay })
 }
 
+/// Has every socket look for what it has not heard: another process may have written to its rooms, and that is told
+/// to nobody here.
+///
+/// # Errors
+/// Those of the storage.
+pub fn listen_anew(app: &App) -> Result<()> {
+    for room in app.hub.rooms() {
+        app.hub.catch_up(room, store::room::head(app.db(), room)?);
+    }
+    Ok(())
+}
+
 /// The number of a room's newest event.
 ///
 /// # Errors
@@ -197,7 +214,8 @@ pub struct Listed {
 pub fn list(db: &Db, me: UserId, reach: &Reach) -> Result<Vec<Listed>> {
     let groups = store::group::list(db, me)?.into_iter().filter(|one| reach.includes(one.group.id));
     let groups = groups.map(|one| (one.group.room, Channel::Group(one.group.id).to_string(), one.group.name));
-    let named = if *reach == Reach::All { store::room::named(db)? } else { Vec::new() };
+    let roams = *reach == Reach::All && right::check(db, me, Act::Roam).is_ok();
+    let named = if roams { store::room::named(db)? } else { Vec::new() };
     let named = named.into_iter().map(|(room, name)| (room, name.clone(), name));
     let listed = |(room, channel, name)| {
         let seq = store::room::head(db, room)?;

@@ -1,7 +1,8 @@
 //! Logins: how a name becomes a session, and how it ends.
 
+use crate::api::right::{self, Act};
 use crate::api::{App, invite, signed, user};
-use crate::domain::user::uid_of;
+use crate::domain::user::{Standing, uid_of};
 use crate::domain::{
     Code, Error, Group, InviteId, Limits, Result, Secret, Time, Token, TokenId, User, UserId,
 };
@@ -33,6 +34,15 @@ pub struct LoggedIn {
     pub joined: Option<Group>,
     /// The person's oldest logins, ended because there were too many.
     pub ended: Vec<TokenId>,
+}
+
+/// What comes along with a login.
+#[derive(Clone, Debug, Default)]
+pub struct Arrival {
+    /// An invite to be accepted with it.
+    pub invite: Option<InviteId>,
+    /// What the program that logs in calls itself.
+    pub agent: Option<String>,
 }
 
 /// Logins recognised a moment ago, so that a page that asks for many things at once is looked up
@@ -163,7 +173,7 @@ pub fn renew(tx: &Tx<'_>, limits: &Limits, token: &Token) -> Result<()> {
 ///
 /// # Errors
 /// Those of the storage.
-pub fn review(app: &App) -> Result<(Vec<TokenId>, Vec<Token>)> {
+fn review(app: &App) -> Result<(Vec<TokenId>, Vec<Token>)> {
     let (mut ended, mut due) = (Vec::new(), Vec::new());
     for id in app.hub.tokens() {
         match find_good(app, id)? {
@@ -173,6 +183,31 @@ pub fn review(app: &App) -> Result<(Vec<TokenId>, Vec<Token>)> {
         }
     }
     Ok((ended, due))
+}
+
+/// How sockets end when it is found that they may not go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Endings {
+    /// Their login has ended.
+    pub logged_out: Ending,
+    /// Their person may hear less than before.
+    pub restricted: Ending,
+}
+
+/// Brings sockets in line with what the database says: who has no login any more, and who has become a child, here or
+/// by another process. Returns the logins that are due to be prolonged.
+///
+/// # Errors
+/// Those of the storage.
+pub fn enforce(app: &App, endings: Endings) -> Result<Vec<Token>> {
+    let (gone, due) = review(app)?;
+    ended(app, &gone, endings.logged_out);
+    for user in app.hub.roamers() {
+        if right::check(app.db(), user, Act::Roam).is_err() {
+            app.hub.end_roaming(user, endings.restricted);
+        }
+    }
+    Ok(due)
 }
 
 /// How long a login lasts without use.
@@ -192,24 +227,33 @@ pub fn credentials(db: &Db, name: &str) -> Result<Option<(UserId, Option<String>
 /// Logs somebody in whose password was found right.
 ///
 /// # Errors
-/// `Unauthorized` when the account has vanished meanwhile; those of the invite, if there is one.
-pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, invite: Option<InviteId>) -> Result<LoggedIn> {
-    let joined = invite.map(|invite| invite::accept(tx, limits, user, invite)).transpose()?;
+/// `Unauthorized` when the account has vanished or been disabled meanwhile; those of the invite, if there is one.
+pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, arrival: &Arrival) -> Result<LoggedIn> {
+    let person = store::user::find(tx, user)?.ok_or_else(Error::unauthorized)?;
+    if person.disabled {
+        return Err(wrong());
+    }
+    let joined = arrival.invite.map(|invite| invite::accept(tx, limits, user, invite)).transpose()?;
     let secret = Secret::new();
-    let token = store::token::insert(tx, user, &secret.hash(), seconds(limits))?;
+    let token = store::token::insert(tx, user, &secret.hash(), seconds(limits), arrival.agent.as_deref())?;
     let ended = store::token::trim(tx, user, limits.sessions_per_user)?;
-    let user = store::user::find(tx, user)?.ok_or_else(Error::unauthorized)?;
+    store::user::note_login(tx, user)?;
+    let user = person;
     Ok(LoggedIn { secret, token, user, joined: joined.map(|accepted| accepted.group), ended })
 }
+
+/// What stands in the list of one's logins for one that was made on the command line.
+const PROGRAM: &str = "deuced token add";
 
 /// Makes a login for a program that acts as somebody, and may be allowed to notify others.
 ///
 /// # Errors
-/// `NotFound` when there is nobody of that name.
+/// `NotFound` when there is nobody of that name; `Forbidden` for a child.
 pub fn make_for_program(tx: &Tx<'_>, limits: &Limits, name: &str, may_notify: bool) -> Result<Secret> {
     let (user, _) = credentials(tx, name)?
         .ok_or_else(|| Error::not_found(format!("there is no account named {name}")))?;
-    let made = begin(tx, limits, user, None)?;
+    right::check(tx, user, Act::MakeDevice)?;
+    let made = begin(tx, limits, user, &Arrival { invite: None, agent: Some(PROGRAM.to_owned()) })?;
     if may_notify {
         store::token::allow_notifying(tx, made.token)?;
     }
@@ -221,14 +265,14 @@ pub fn make_for_program(tx: &Tx<'_>, limits: &Limits, name: &str, may_notify: bo
 ///
 /// # Errors
 /// `Invalid` for the name, `Forbidden` when there are too many accounts; those of the invite.
-pub fn begin_by_name(tx: &Tx<'_>, limits: &Limits, name: &str, invite: Option<InviteId>) -> Result<LoggedIn> {
+pub fn begin_by_name(tx: &Tx<'_>, limits: &Limits, name: &str, arrival: &Arrival) -> Result<LoggedIn> {
     let name = user::clean_login_name(name, limits)?;
     let found = store::user::find_by_uid(tx, &uid_of(&name))?;
     let id = match found {
         Some(user) => user.id,
-        None => user::add(tx, limits, &name, None, false)?.id,
+        None => user::add(tx, limits, &name, None, Standing::Member)?.id,
     };
-    begin(tx, limits, id, invite)
+    begin(tx, limits, id, arrival)
 }
 
 /// Ends a login.

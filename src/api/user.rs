@@ -1,8 +1,10 @@
 //! People: their accounts, their profile, their data, and their leaving.
 
-use crate::api::{group, view};
+use crate::api::view::export;
+use crate::api::{group, link, people};
 use crate::domain::text::{Lines, clean};
-use crate::domain::{Error, Kind, Limits, Person, Result, Role, User, UserId, user};
+use crate::domain::user::Standing;
+use crate::domain::{Error, Kind, Limits, Person, Result, Time, TokenId, User, UserId, user};
 use crate::store::{self, Db, Tx, user::NewUser};
 
 /// The person, who must still be there.
@@ -54,11 +56,17 @@ pub fn clean_login_name(name: &str, limits: &Limits) -> Result<String> {
     clean("username", name, Lines::One, 1, limits.login_name_characters as usize)
 }
 
-/// Makes an account.
+/// Makes an account, an owner's, a child's or anybody's. Nobody is a child and an owner.
 ///
 /// # Errors
 /// `Invalid` when the name is taken, `Forbidden` when there are too many accounts.
-pub fn add(tx: &Tx<'_>, limits: &Limits, name: &str, password: Option<&str>, admin: bool) -> Result<User> {
+pub fn add(
+    tx: &Tx<'_>,
+    limits: &Limits,
+    name: &str,
+    password: Option<&str>,
+    standing: Standing,
+) -> Result<User> {
     if count(tx)? >= limits.users {
         return Err(Error::forbidden(format!("This server takes no more than {} people", limits.users)));
     }
@@ -67,7 +75,8 @@ pub fn add(tx: &Tx<'_>, limits: &Limits, name: &str, password: Option<&str>, adm
         email: Some(&user::email_of(name)),
         first_name: name,
         password,
-        admin,
+        admin: standing == Standing::Owner,
+        child: standing == Standing::Child,
     };
     store::user::insert(tx, &new)?
         .ok_or_else(|| Error::invalid(format!("username: there is an account named {name} already")))
@@ -91,12 +100,23 @@ pub fn add_or_give_password(
     limits: &Limits,
     name: &str,
     hash: &str,
-    admin: bool,
+    standing: Standing,
 ) -> Result<Made> {
-    if store::user::set_first_password(tx, &user::uid_of(name), hash, admin)? {
-        return Ok(Made::Password);
+    let uid = user::uid_of(name);
+    if let Some(known) = store::user::find_by_uid(tx, &uid)?.filter(|known| !known.disabled) {
+        // Somebody's place on the server is not changed by the way.
+        let fits = match standing {
+            Standing::Owner => !known.child,
+            Standing::Member => true,
+            Standing::Child => known.child,
+        };
+        let owner = standing == Standing::Owner;
+        if fits && store::user::set_first_password(tx, &uid, hash, owner)? {
+            store::link::delete_of(tx, known.id)?;
+            return Ok(Made::Password);
+        }
     }
-    add(tx, limits, name, Some(hash), admin).map(|_| Made::Account)
+    add(tx, limits, name, Some(hash), standing).map(|_| Made::Account)
 }
 
 /// Sets the profile name.
@@ -128,7 +148,8 @@ pub fn export(db: &Db, me: UserId) -> Result<String> {
     let best = store::member::record(db, me)?;
     let messages = store::message::list_of(db, me)?;
     let notifications = store::notification::list(db, me, 0, u64::MAX >> 1)?;
-    view::export(&view::Export {
+    let sessions = store::token::list(db, me, Time::now())?;
+    export::export(&export::Export {
         user: &user,
         groups: &groups,
         entries: &entries,
@@ -137,7 +158,25 @@ pub fn export(db: &Db, me: UserId) -> Result<String> {
         best: best.as_ref(),
         messages: &messages,
         notifications: &notifications,
+        sessions: &sessions,
     })
+}
+
+/// The hash of a person's password, if they have one.
+///
+/// # Errors
+/// Those of the storage.
+pub fn password(db: &Db, me: UserId) -> Result<Option<String>> {
+    store::user::password(db, me)
+}
+
+/// Changes one's password. All other logins of the person end.
+///
+/// # Errors
+/// Those of the storage.
+pub fn change_password(tx: &Tx<'_>, me: UserId, hash: &str, keep: TokenId) -> Result<()> {
+    find(tx, me)?;
+    link::set_password(tx, me, hash, Some(keep))
 }
 
 /// Deletes an account. Memberships, invites, reactions and notifications go; entries and messages stay,
@@ -145,20 +184,16 @@ pub fn export(db: &Db, me: UserId) -> Result<String> {
 /// another member vanishes. Returns the path of the picture, whose file is to be removed.
 ///
 /// # Errors
-/// `Unauthorized` when the account has vanished already.
+/// `Unauthorized` when the account has vanished already; `Invalid` for the last owner of the server.
 pub fn erase(tx: &Tx<'_>, limits: &Limits, me: UserId) -> Result<Option<String>> {
     let user = find(tx, me)?;
-    for (id, room) in store::member::groups_of(tx, me)? {
+    people::check_not_last_owner(tx, &user)?;
+    for (id, _) in store::member::groups_of(tx, me)? {
         let place = store::member::place(tx, id, me)?
             .ok_or_else(|| Error::internal("a membership without its group"))?;
-        if place.role == Role::Admin && store::member::count_admins(tx, id)? == 1 {
-            if let Some(heir) = store::member::oldest_other(tx, id, me)? {
-                store::member::set_role(tx, id, heir, Role::Admin)?;
-                let kind = Kind::RoleChanged(store::room::person(tx, heir)?, Role::Admin);
-                store::room::append(tx, room, me, kind, limits.events_per_room)?;
-            }
-        }
-        group::part(tx, limits, id, place, me)?;
+        // Where only children are left, nobody runs the group until an owner puts somebody there.
+        group::hand_over(tx, limits, id, place, me)?;
+        group::depart(tx, limits, id, place, me)?;
     }
     for room in store::room::written_in(tx, me)? {
         store::room::append(tx, room, me, Kind::PersonErased(user.person()), limits.events_per_room)?;

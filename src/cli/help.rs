@@ -11,7 +11,8 @@ Usage: deuced COMMAND [OPTIONS]
 
 Commands:
   serve           serve the diary until SIGTERM or Ctrl-C
-  user add NAME   make an account, also while the server runs
+  user add NAME   make an account; user list, reset, disable, enable, remove,
+                  child and owner look after accounts, also while it runs
   token add NAME  make a login for a program or a gadget; token list, remove: see
                   its devices, and end one; also while the server runs
   backup [DIR]    copy the diary into one verified file, also while it is served
@@ -70,19 +71,34 @@ finished, sockets are closed with 1001, and everything is on the disk.
 
 /// `deuced user --help`.
 pub const USER: &str = "\
-Makes accounts. Works while the server runs.
+Makes accounts and looks after them. Works while the server runs, which takes
+notice at once.
 
-Usage: deuced user add NAME [OPTIONS]
+Usage: deuced user COMMAND [OPTIONS]
+
+Commands:
+  add NAME             make an account, and ask for its password
+      --admin            its person owns the server
+      --child            it is a child's
+      --password-stdin   read the password from standard input
+  list                 all accounts: role, state, entries, last login, groups
+  reset NAME           print a link with which NAME chooses a new password; it
+                       works once, within a day
+  disable NAME         log NAME out everywhere, and let them in no more; what
+                       they wrote stays
+  enable NAME          let them in again
+  remove NAME [--yes]  delete the account, as NAME could; asks unless --yes
+  child NAME yes|no    a child sees, logs and talks in its groups, and nothing
+                       beyond them: it cannot invite, join, make or run groups
+  owner NAME yes|no    an owner may do over the network what these commands do
 
 Options:
-  --admin            mark the account as an administrator of the server
-  --password-stdin   read the password from standard input, not from the terminal
   --data DIR         the server's data directory (see 'deuced serve --help')
   -h, --help         this text
 
-An account that was made under --open and has no password gets this one.
-A password has at least 8 characters. Names that differ only in case or
-punctuation are the same account.
+An account without a password gets one from 'user add' with its name. A
+password has at least 8 characters. Names that differ only in case or
+punctuation are the same account. The last owner stays one.
 ";
 
 /// `deuced token --help`.

@@ -6,6 +6,8 @@
 mod backup;
 mod help;
 mod journal;
+mod link;
+mod people;
 mod serve;
 mod token;
 mod user;
@@ -27,6 +29,7 @@ use std::{
 enum Command {
     Serve(Serve),
     AddUser(AddUser),
+    People(people::Settings),
     AddToken(token::Add),
     ListTokens(token::List),
     RemoveToken(token::Remove),
@@ -56,6 +59,7 @@ struct Serve {
 struct AddUser {
     name: String,
     admin: bool,
+    child: bool,
     password_from_stdin: bool,
     data: Option<PathBuf>,
     limits: Limits,
@@ -88,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Version => print(&format!("deuced {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Limits(limits) => print(&help::limits(&limits)),
         Command::AddUser(settings) => user::add(&settings),
+        Command::People(settings) => people::run(&settings),
         Command::AddToken(settings) => token::add(&settings),
         Command::ListTokens(settings) => token::list(&settings),
         Command::RemoveToken(settings) => token::remove(&settings),
@@ -159,6 +164,16 @@ fn open_database(data: &Path) -> crate::domain::Result<Db> {
         Ok(_lock) => Db::open(&database_path(data)),
         Err(_) => Db::open_beside(&database_path(data)),
     }
+}
+
+/// Changes the database, and has a server that runs beside take notice at once.
+fn change<T>(
+    data: &Path,
+    work: impl FnOnce(&crate::store::Tx<'_>) -> crate::domain::Result<T>,
+) -> crate::domain::Result<T> {
+    let changed = open_database(data)?.write_now(work);
+    Lock::knock(data);
+    changed
 }
 
 /// Where environment variables come from.
@@ -307,6 +322,7 @@ fn parse_limits(mut words: Parser, environment: Environment<'_>) -> Result<Comma
 fn parse_user(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     match words.next().map_err(|error| error.to_string())? {
         Some(Arg::Value(word)) if word == "add" => parse_add_user(words, environment),
+        Some(Arg::Value(word)) if people::is_deed(&word) => people::parse(&word, words, environment),
         Some(Arg::Short('h') | Arg::Long("help")) | None => Ok(Command::Help(help::USER)),
         Some(Arg::Value(word)) => Err(format!("'user {}' is not a command", word.to_string_lossy())),
         Some(other) => Err(other.unexpected().to_string()),
@@ -322,11 +338,15 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
         match word {
             Arg::Value(value) if name.is_none() => name = Some(value.string().map_err(plain)?),
             Arg::Long("admin") => settings.admin = true,
+            Arg::Long("child") => settings.child = true,
             Arg::Long("password-stdin") => settings.password_from_stdin = true,
             Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::USER)),
             other => return Err(other.unexpected().to_string()),
         }
+    }
+    if settings.admin && settings.child {
+        return Err("user add: a child cannot own the server, say --admin or --child".to_owned());
     }
     let name = name.filter(|name| !name.trim().is_empty());
     settings.name = name.ok_or("user add: whom? Say 'deuced user add NAME'")?;
@@ -415,6 +435,15 @@ mod tests {
             ("serve --web /nowhere", "'/nowhere' has no index.html"),
             ("user add", "user add: whom? Say 'deuced user add NAME'"),
             ("user sub", "'user sub' is not a command"),
+            (
+                "user add ann --admin --child",
+                "user add: a child cannot own the server, say --admin or --child",
+            ),
+            ("user reset", "user reset: whom? Say 'deuced user reset NAME'"),
+            ("user child ann", "user child: say 'deuced user child NAME yes' or '... no'"),
+            ("user owner ann maybe", "'maybe' is neither yes nor no"),
+            ("user list ann", "unexpected argument \"ann\""),
+            ("user disable ann --yes", "invalid option '--yes'"),
             ("token add", "token add: whose? Say 'deuced token add NAME'"),
             ("token del", "'token del' is not a command"),
         ] {

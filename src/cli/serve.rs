@@ -1,10 +1,12 @@
 //! `deuced serve`: puts the house together, runs it, and takes it down in order.
 
-use crate::api::{App, Settings, presence, token};
+use crate::api::token::{self, Endings};
+use crate::api::{App, Settings, presence, room};
 use crate::cli::{PORT, Serve, prepare_data_directory, print};
 use crate::domain::Limits;
 use crate::http::{Doors, Server, serve};
-use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout};
+use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout, watch::Watch};
+use crate::store::lock::Lock;
 use crate::ws::{close, form};
 use smol::{LocalExecutor, future::FutureExt};
 use std::{
@@ -52,6 +54,7 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     let accepting = executor.spawn(vital("accepting", serve::accept(server.clone(), listener)));
     executor.spawn(vital("the heartbeat", heartbeat(app.clone()))).detach();
     executor.spawn(vital("presence", departures(app.clone()))).detach();
+    executor.spawn(vital("the ear at the door", knocks(app.clone()))).detach();
     let life = async {
         let signal = termination.wait().await;
         log::info!("stopping on {}", signal.unwrap_or("an error while waiting for signals"));
@@ -127,11 +130,34 @@ async fn departures(app: Rc<App>) {
     }
 }
 
-/// Ends sockets whose login has ended, and prolongs logins that live by their sockets alone.
+/// Looks at the database again whenever another process has written to it: `deuced user disable` takes effect on live
+/// sockets at once.
+async fn knocks(app: Rc<App>) {
+    /// How often to look where the kernel does not tell.
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    let watch = Watch::new(&Lock::path(&app.settings.data));
+    if let Err(error) = &watch {
+        log::warn!(
+            "the kernel does not tell when commands change something, so the server looks each second: {error}"
+        );
+    }
+    loop {
+        match &watch {
+            Ok(watch) if watch.touched().await.is_ok() => {}
+            _ => sleep_until(Instant::now() + LOOK_EVERY).await,
+        }
+        token::changed(&app);
+        if let Err(error) = review_logins(&app).await.and_then(|()| room::listen_anew(&app)) {
+            log::warn!("what another process changed could not be read: {error}");
+        }
+    }
+}
+
+/// Ends sockets whose login has ended or whose person may hear less than before, and prolongs logins that live by their
+/// sockets alone.
 async fn review_logins(app: &App) -> crate::domain::Result<()> {
-    let (ended, due) = token::review(app)?;
-    token::ended(app, &ended, close::LOGGED_OUT);
-    for token in due {
+    let endings = Endings { logged_out: close::LOGGED_OUT, restricted: close::RESTRICTED };
+    for token in token::enforce(app, endings)? {
         let limits = app.limits().clone();
         app.write(move |tx| token::renew(tx, &limits, &token)).await?;
         token::changed(app);

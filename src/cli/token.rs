@@ -1,7 +1,9 @@
 //! `deuced token`: logins for programs and devices, also beside a running server.
 
-use crate::api::{Db, device, token};
-use crate::cli::{Command, Environment, help, limits_from, open_database, prepare_data_directory, print};
+use crate::api::{device, token};
+use crate::cli::{
+    Command, Environment, change, help, limits_from, open_database, prepare_data_directory, print,
+};
 use crate::domain::{Device, Limits};
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
@@ -43,16 +45,12 @@ fn sentence(error: crate::domain::Error) -> String {
     error.to_string()
 }
 
-fn open(data: Option<PathBuf>) -> Result<Db, String> {
-    open_database(&prepare_data_directory(data)?).map_err(sentence)
-}
-
 /// Makes the login and prints its secrets, this once.
 pub(super) fn add(settings: &Add) -> Result<(), String> {
     let (limits, name) = (&settings.limits, settings.name.as_str());
     let Some(device) = &settings.device else {
-        let db = open(settings.data.clone())?;
-        let made = db.write_now(|tx| token::make_for_program(tx, limits, name, settings.notify));
+        let data = prepare_data_directory(settings.data.clone())?;
+        let made = change(&data, |tx| token::make_for_program(tx, limits, name, settings.notify));
         return print(&format!("{}\n", made.map_err(sentence)?.as_str()));
     };
     let NewDevice { name: called, groups, verbs } = device;
@@ -61,15 +59,15 @@ pub(super) fn add(settings: &Add) -> Result<(), String> {
         permits: device::permits(verbs.iter().map(String::as_str)).map_err(sentence)?,
         groups: groups.clone(),
     };
-    let db = open(settings.data.clone())?;
-    let made = db.write_now(|tx| device::make_by_name(tx, limits, name, &new)).map_err(sentence)?;
+    let data = prepare_data_directory(settings.data.clone())?;
+    let made = change(&data, |tx| device::make_by_name(tx, limits, name, &new)).map_err(sentence)?;
     let (device, secret, key) = made;
     print(&format!("token:  {}\nkey id: {}\nkey:    {}\n", secret.as_str(), device.id.0, key.as_str()))
 }
 
 /// Prints somebody's devices, a line for each.
 pub(super) fn list(settings: &List) -> Result<(), String> {
-    let db = open(settings.data.clone())?;
+    let db = open_database(&prepare_data_directory(settings.data.clone())?).map_err(sentence)?;
     let devices = device::list_by_name(&db, &settings.name).map_err(sentence)?;
     if devices.is_empty() {
         return print(&format!("{} has no devices\n", settings.name));
@@ -89,8 +87,8 @@ fn line(device: &Device) -> String {
 
 /// Ends one of somebody's devices.
 pub(super) fn remove(settings: &Remove) -> Result<(), String> {
-    let db = open(settings.data.clone())?;
-    let removed = db.write_now(|tx| device::remove_by_name(tx, &settings.name, &settings.device));
+    let data = prepare_data_directory(settings.data.clone())?;
+    let removed = change(&data, |tx| device::remove_by_name(tx, &settings.name, &settings.device));
     print(&format!("{} is no device any more\n", removed.map_err(sentence)?.name))
 }
 

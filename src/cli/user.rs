@@ -2,8 +2,8 @@
 
 use crate::api::password;
 use crate::api::user::{self, Made};
-use crate::cli::{AddUser, open_database, prepare_data_directory, print};
-use crate::domain::user::uid_of;
+use crate::cli::{AddUser, change, prepare_data_directory, print};
+use crate::domain::user::{Standing, uid_of};
 use std::io::Read;
 
 /// Makes the account.
@@ -15,9 +15,12 @@ pub(super) fn add(settings: &AddUser) -> Result<(), String> {
     let hash = password::hash(&password).map_err(sentence)?;
 
     let data = prepare_data_directory(settings.data.clone())?;
-    let db = open_database(&data).map_err(sentence)?;
-    let made = db
-        .write_now(|tx| user::add_or_give_password(tx, &settings.limits, &name, &hash, settings.admin))
+    let standing = match (settings.child, settings.admin) {
+        (true, _) => Standing::Child,
+        (false, true) => Standing::Owner,
+        (false, false) => Standing::Member,
+    };
+    let made = change(&data, |tx| user::add_or_give_password(tx, &settings.limits, &name, &hash, standing))
         .map_err(sentence)?;
     match made {
         Made::Account => print(&format!("{name} can log in now (id {})\n", uid_of(&name))),

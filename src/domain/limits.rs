@@ -77,10 +77,13 @@ limits! {
     api_requests_per_minute = 3000, 1..=1_000_000_000, "requests/min", "API requests of one person; 429";
     address_requests_per_minute = 6000, 1..=1_000_000_000, "requests/min", "requests of one address without a login, pages included; 429";
     logins_per_minute = 30, 1..=1_000_000_000, "logins/min", "logins from one address; 429";
-    login_failures_per_minute = 10, 1..=1_000_000_000, "logins/min", "wrong passwords for one name from one address; 429";
+    login_failures = 5, 1..=1_000_000_000, "tries", "wrong passwords for one name from one address before each further try has to wait: 1 s, 2 s, 4 s and so on; 429";
+    login_failures_per_address = 20, 1..=1_000_000_000, "tries", "wrong passwords from one address, whatever the name, before each further try has to wait, 4 s at most; 429";
+    login_failures_per_name = 50, 1..=1_000_000_000, "tries", "wrong passwords for one name from all addresses, before one from which nobody logged in to it has to wait 3 s; 429";
+    login_wait_seconds = 900, 1..=86_400, "seconds", "the longest wait after wrong passwords";
     deuces_per_minute = 60, 1..=1_000_000_000, "entries/min", "entries logged by one person; 429";
     deuces_per_day = 0, 0..=1_000_000, "entries/day", "entries of one person in a UTC day, one for each group, 0 for any number; 429";
-    groups_per_minute = 10, 1..=1_000_000_000, "groups/min", "groups and invites made by one person; 429";
+    groups_per_minute = 10, 1..=1_000_000_000, "groups/min", "groups, invites, accounts and links made by one person; 429";
     joins_per_minute = 30, 1..=1_000_000_000, "tries/min", "tries to join by invite, by one person; 429";
     reactions_per_minute = 120, 1..=1_000_000_000, "reactions/min", "reactions given or taken back by one person; 429";
     messages_per_minute = 600, 1..=1_000_000_000, "messages/min", "chat messages said, changed or deleted by one person over HTTP; 429";
@@ -121,6 +124,7 @@ limits! {
 
     // How long.
     session_days = 30, 1..=3650, "days", "a login that is not used ends";
+    link_hours = 24, 1..=8760, "hours", "a link to choose a password ends";
     invite_days = 7, 1..=3650, "days", "an invite ends";
     idempotency_hours = 24, 1..=8760, "hours", "a repeat under the same key gets the first answer";
 

@@ -1,5 +1,6 @@
 //! A person in a group.
 
+use crate::domain::user::Standing;
 use crate::domain::{GroupId, Time, User};
 
 /// What a member may do.
@@ -45,6 +46,16 @@ pub struct Member {
     pub joined_at: Time,
     /// The person's best day, if there was any.
     pub record: Option<Record>,
+}
+
+impl Member {
+    /// The word on the wire for what the person is in the group: a child is one everywhere.
+    pub fn role_word(&self) -> &'static str {
+        match self.user.standing() {
+            Standing::Child => Standing::Child.as_str(),
+            Standing::Owner | Standing::Member => self.role.as_str(),
+        }
+    }
 }
 
 /// The calendar day with the most entries.

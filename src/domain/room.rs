@@ -79,6 +79,11 @@ impl RoomId {
         (1 - FIRST_NAMED..0).contains(&self.0).then_some(UserId(-self.0))
     }
 
+    /// Whether this is a room by name.
+    pub fn is_named(self) -> bool {
+        self <= RoomId::FIRST_NAMED
+    }
+
     /// The room of this name.
     pub fn named(name: &str) -> RoomId {
         let digest = Sha256::digest(name.as_bytes());
@@ -118,7 +123,8 @@ mod tests {
     #[test]
     fn numbers_of_one_kind_are_never_of_another() {
         let named = ["general", "a", "b", ""].map(RoomId::named);
-        assert!(named.iter().all(|room| room.inbox_of().is_none() && room.0 < 0));
+        assert!(named.iter().all(|room| room.inbox_of().is_none() && room.is_named()));
+        assert!(![RoomId::inbox(UserId(7)), RoomId(7)].into_iter().any(RoomId::is_named));
         assert_ne!(named[1], named[2]);
         assert_eq!(RoomId::inbox(UserId(7)).inbox_of(), Some(UserId(7)));
         assert_eq!(RoomId(7).inbox_of(), None, "a group's room");

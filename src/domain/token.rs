@@ -1,5 +1,6 @@
 //! A login: what proves who is asking.
 
+use crate::domain::text::is_invisible;
 use crate::domain::{Permits, Time, TokenId, UserId, id};
 use sha2::{Digest, Sha256};
 
@@ -18,6 +19,31 @@ pub struct Token {
     pub may_notify: bool,
     /// What it may do at most, if it is a device's; a full login has no such bounds.
     pub permits: Option<Permits>,
+}
+
+/// A login as its owner sees it in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Its number.
+    pub id: TokenId,
+    /// What the program that logged in called itself.
+    pub agent: Option<String>,
+    /// When it was made.
+    pub made_at: Time,
+    /// When it was made or last renewed, which is at most once a day.
+    pub renewed_at: Time,
+    /// When it ends unless it is used before.
+    pub expires_at: Time,
+}
+
+/// The longest name of a program that is kept, in characters.
+const AGENT_CHARACTERS: usize = 200;
+
+/// What a program calls itself, as it is kept: without what cannot be seen, and not too long. `None` for nothing.
+pub fn clean_agent(text: &str) -> Option<String> {
+    let seen: String = text.chars().filter(|c| !is_invisible(*c)).take(AGENT_CHARACTERS).collect();
+    let seen = seen.trim();
+    (!seen.is_empty()).then(|| seen.to_owned())
 }
 
 /// The secret of a login, 256 bits from the operating system. It is told once; the database has
@@ -117,6 +143,13 @@ mod tests {
         assert!(["Z", "Zg==", "Zm9v YmFy", "ü"].into_iter().all(|text| from_base64url(text).is_none()));
         assert_eq!(base64url(&[0xfb, 0xff, 0xfe]), "-__-");
         assert_eq!(base64(&[0xfb, 0xff, 0xfe, 0x66]), "+//+Zg==");
+    }
+
+    #[test]
+    fn a_programs_name_is_kept_short_and_clean() {
+        assert_eq!(clean_agent(" curl/8\u{7}\n ").as_deref(), Some("curl/8"));
+        assert_eq!(clean_agent(" \t\u{200b}"), None);
+        assert_eq!(clean_agent(&"ä".repeat(500)).unwrap().chars().count(), 200);
     }
 
     #[test]

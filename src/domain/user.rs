@@ -1,6 +1,6 @@
 //! A person.
 
-use crate::domain::{Error, Result, Time, UserId};
+use crate::domain::{Error, GroupId, Result, Time, UserId};
 use sha2::{Digest, Sha256};
 
 /// A person's row, complete. What of it others may see is decided in `api/view.rs`.
@@ -22,12 +22,53 @@ pub struct User {
     pub picture: Option<String>,
     /// Entries ever logged, counted once per post, never lowered.
     pub deuce_count: i64,
-    /// May administer the server.
+    /// Owns the server: makes, disables and removes accounts.
     pub admin: bool,
+    /// May do less: see `api/right.rs`.
+    pub child: bool,
+    /// Cannot log in.
+    pub disabled: bool,
     /// First login, or when the account was made.
     pub created_at: Time,
     /// Last change of this row by its owner.
     pub updated_at: Time,
+}
+
+/// What a person is on this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Makes, disables and removes accounts.
+    Owner,
+    /// Everybody else who is grown up.
+    Member,
+    /// Sees, logs and talks in its groups, and nothing beyond them.
+    Child,
+}
+
+impl Standing {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Owner => "owner",
+            Standing::Member => "member",
+            Standing::Child => "child",
+        }
+    }
+}
+
+/// An account as whoever administers the server sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The person.
+    pub user: User,
+    /// Whether there is a password to log in with.
+    pub ready: bool,
+    /// The last login, if there was any.
+    pub logged_in_at: Option<Time>,
+    /// How many entries the person wrote, one for each group.
+    pub entries: i64,
+    /// The person's groups and their names, oldest membership first.
+    pub groups: Vec<(GroupId, String)>,
 }
 
 /// What others call somebody.
@@ -54,6 +95,15 @@ pub fn display_name(username: Option<&str>, first: Option<&str>, last: Option<&s
 }
 
 impl User {
+    /// What this person is on the server.
+    pub fn standing(&self) -> Standing {
+        match (self.child, self.admin) {
+            (true, _) => Standing::Child,
+            (false, true) => Standing::Owner,
+            (false, false) => Standing::Member,
+        }
+    }
+
     /// What others call this person.
     pub fn person(&self) -> Person {
         Person {

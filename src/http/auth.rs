@@ -125,7 +125,6 @@ pub fn caller_of(server: &Server, request: &Request) -> Result<Option<Caller>> {
     let (method, target) = (request.method.name(), request.raw_target());
     let recognised = device::recognise(&server.app, claim, method, target, &request.body);
     let (me, signed) = recognised.map_err(|error| refused(server, error))?;
-    device::note_use(&server.app, &me.token);
     Ok(Some(Caller { me, source: Source::Signature, secret: None, signed: Some(signed) }))
 }
 
@@ -170,10 +169,7 @@ fn token_of<'a>(offers: &[&'a str]) -> Option<&'a str> {
 
 fn recognise(server: &Server, source: Source, text: &str) -> Result<Caller> {
     match token::recognise_text(&server.app, text) {
-        Ok(me) => {
-            device::note_use(&server.app, &me.token);
-            Ok(Caller { me, source, secret: Secret::parse(text), signed: None })
-        }
+        Ok(me) => Ok(Caller { me, source, secret: Secret::parse(text), signed: None }),
         Err(error) => {
             let unauthorized = error.code == Code::Unauthorized;
             let mut failure = refused(server, error);

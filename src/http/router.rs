@@ -3,7 +3,7 @@
 
 use crate::api::device::{self, Reach};
 use crate::api::pace::{Deed, Doer};
-use crate::api::token;
+use crate::api::{session, token};
 use crate::http::address::Peer;
 use crate::http::auth::{self, Caller, Source};
 use crate::http::error::{Failure, Result};
@@ -33,6 +33,30 @@ pub enum Verb {
     Export,
     /// Deletes the caller's account.
     Erase,
+    /// Changes the caller's password.
+    ChangePassword,
+    /// Chooses a password by a link.
+    Reset,
+    /// The caller's logins.
+    ListSessions,
+    /// Ends one of the caller's logins.
+    EndSession,
+    /// Ends the caller's other logins.
+    EndOtherSessions,
+    /// All accounts.
+    ListPeople,
+    /// Prepares an account.
+    PreparePerson,
+    /// Changes what an account is.
+    ChangePerson,
+    /// Removes an account.
+    RemovePerson,
+    /// Makes a link with which somebody chooses a new password.
+    ResetPerson,
+    /// Prepares an account in a group.
+    PrepareMember,
+    /// Puts a child into a group.
+    AddMember,
     /// The caller's groups.
     ListGroups,
     /// Makes a group.
@@ -140,6 +164,15 @@ pub const ROUTES: &[Route] = &[
     session(Method::Get, &["api", "auth", "user"], Verb::ShowMe),
     session(Method::Put, &["api", "auth", "user"], Verb::RenameMe),
     session(Method::Post, &["api", "auth", "user", "profile-picture"], Verb::SetPicture),
+    session(Method::Put, &["api", "auth", "password"], Verb::ChangePassword),
+    session(Method::Get, &["api", "sessions"], Verb::ListSessions),
+    session(Method::Delete, &["api", "sessions"], Verb::EndOtherSessions),
+    session(Method::Delete, &["api", "sessions", ":"], Verb::EndSession),
+    session(Method::Get, &["api", "people"], Verb::ListPeople),
+    session(Method::Post, &["api", "people"], Verb::PreparePerson),
+    session(Method::Patch, &["api", "people", ":"], Verb::ChangePerson),
+    session(Method::Delete, &["api", "people", ":"], Verb::RemovePerson),
+    session(Method::Post, &["api", "people", ":", "reset"], Verb::ResetPerson),
     session(Method::Post, &["api", "deuces"], Verb::LogDeuce),
     session(Method::Get, &["api", "deuces"], Verb::Feed),
     session(Method::Delete, &["api", "deuces", ":"], Verb::DeleteDeuce),
@@ -153,6 +186,8 @@ pub const ROUTES: &[Route] = &[
     session(Method::Put, &["api", "groups", ":"], Verb::UpdateGroup),
     session(Method::Delete, &["api", "groups", ":"], Verb::DeleteGroup),
     session(Method::Post, &["api", "groups", ":", "leave"], Verb::LeaveGroup),
+    session(Method::Post, &["api", "groups", ":", "people"], Verb::PrepareMember),
+    session(Method::Post, &["api", "groups", ":", "members"], Verb::AddMember),
     session(Method::Delete, &["api", "groups", ":", "members", ":"], Verb::RemoveMember),
     session(Method::Put, &["api", "groups", ":", "members", ":"], Verb::SetRole),
     session(Method::Patch, &["api", "groups", ":", "members", ":"], Verb::SetRole),
@@ -184,6 +219,7 @@ pub const ROUTES: &[Route] = &[
     public(Method::Get, &["metrics"], Verb::Metrics),
     public(Method::Get, &["api", "login"], Verb::LoginPage),
     public(Method::Post, &["api", "login"], Verb::Login),
+    public(Method::Post, &["api", "reset"], Verb::Reset),
     public(Method::Get, &["api", "logout"], Verb::LogoutPage),
     public(Method::Post, &["api", "logout"], Verb::Logout),
     public(Method::Post, &["api", "auth", "logout"], Verb::Logout),
@@ -292,6 +328,9 @@ async fn handle(
         (Err(failure), false) => return pace_stranger(server, &peer).and(Err(failure)),
     };
     keep_pace(server, &peer, caller.as_ref())?;
+    if let Some(caller) = &caller {
+        session::note_use(&server.app, caller.me.token.id, peer.address);
+    }
     let renewal = caller.clone().filter(|caller| token::due_for_renewal(&caller.me.token));
     let renewing_peer = renewal.as_ref().map(|_| peer.clone());
     let signed = caller.as_ref().and_then(|caller| caller.signed.clone());

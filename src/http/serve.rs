@@ -4,7 +4,9 @@
 //! answer and then the end.
 
 use crate::api::pace::network_of;
+use crate::api::session;
 use crate::domain::Limits;
+use crate::http::address::Peer;
 use crate::http::error::Failure;
 use crate::http::guard::{Guard, GuardLimits, Head};
 use crate::http::message::{Refusal, Request, Response};
@@ -279,7 +281,13 @@ impl Connection {
 
     async fn judge_upgrade(&mut self, path: &upgrade::Path, head: &Head) -> Result<After, End> {
         match upgrade::judge(&self.server, path, head) {
-            Ok(accepted) if !self.server.stopping.get() => Ok(After::Upgrade(Box::new(accepted))),
+            Ok(accepted) if !self.server.stopping.get() => {
+                if let Some(owner) = accepted.owner {
+                    let peer = Peer::of(self.address, &head.headers, &self.server.doors.trusted_proxies);
+                    session::note_use(&self.server.app, owner.token, peer.address);
+                }
+                Ok(After::Upgrade(Box::new(accepted)))
+            }
             Ok(_) => self.send(Response::empty(503), false, false).await.map(|()| After::Close),
             Err(refusal) => self.send(refusal, false, false).await.map(|()| After::Close),
         }

@@ -5,7 +5,7 @@ use crate::api::room::{self, Who};
 use crate::api::{App, device, user};
 use crate::domain::text::is_invisible;
 use crate::domain::token::base64;
-use crate::domain::{self, Author, Channel, Error, Permit, Token, UserId};
+use crate::domain::{self, Author, Channel, Code, Error, Permit, Token, UserId};
 use crate::http::Server;
 use crate::http::auth::{self, Source};
 use crate::http::guard::Head;
@@ -114,7 +114,8 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
         check_scope(server, path, &caller.me.token).map_err(|_| refusal(403))?;
     }
     let guest = server.app.settings.guests && auth::is_own_page(&head.headers, &head.host);
-    let endpoint = endpoint(server, path, head, user, guest).map_err(|_| refusal(401))?;
+    let endpoint =
+        endpoint(server, path, head, user, guest).map_err(|error| refusal(status_of(&error, path)))?;
     let full = || refusal(503).with("retry-after", "5");
     let (place, anonymous_place) = places_for(server, user).ok_or_else(full)?;
     let mut answer = Response::empty(101)
@@ -198,6 +199,13 @@ fn endpoint(
             page(&server.app, name, username, caller, guest).map(|page| Endpoint::Page(Box::new(page)))
         }
     }
+}
+
+/// The contract has 401 for whatever a chat page may not do. A child in a room by name is none of its cases: its login is
+/// as good as any, and logging in again would not help.
+fn status_of(error: &Error, path: &Path) -> u16 {
+    let is_named = matches!(path, Path::Room(name) if matches!(Channel::parse(name), Ok(Channel::Named(_))));
+    if error.code == Code::Forbidden && is_named { 403 } else { 401 }
 }
 
 /// A chat page's room and name. Nobody goes by the name of somebody else who has an account.

@@ -1,7 +1,7 @@
 //! Whose sockets there are: by which login they came, and who registered for notifications on them.
 
 use crate::domain::{RoomId, TokenId, UserId};
-use crate::hub::{Form, Hub, Owner, SessionId, State};
+use crate::hub::{Ending, Form, Hub, Owner, SessionId, State, session::Session};
 use std::{mem, rc::Rc};
 
 /// Whether a socket has registered for notifications, which is apart from being logged in.
@@ -91,6 +91,29 @@ impl Hub {
         tokens.sort_unstable();
         tokens.dedup();
         tokens
+    }
+}
+
+impl Hub {
+    /// The people who listen to rooms by name.
+    pub fn roamers(&self) -> Vec<UserId> {
+        let state = self.state.borrow();
+        let roams = |session: &&Session| session.subscriptions.iter().any(|(room, _)| room.is_named());
+        let sessions = state.sessions.iter().map(|(_, session)| session).filter(roams);
+        let mut people: Vec<UserId> = sessions.filter_map(|session| Some(session.owner?.user)).collect();
+        people.sort_unstable();
+        people.dedup();
+        people
+    }
+
+    /// Ends those sockets of a person that listen to rooms by name.
+    pub fn end_roaming(&self, user: UserId, ending: Ending) {
+        let mut state = self.state.borrow_mut();
+        for session in state.sessions_where(|owner| owner.user == user) {
+            if state.sessions[session].subscriptions.iter().any(|(room, _)| room.is_named()) {
+                state.sessions[session].end(ending);
+            }
+        }
     }
 }
 

@@ -334,6 +334,25 @@ impl Hub {
         room.marks.push((event.seq, ends));
     }
 
+    /// The rooms that somebody listens to.
+    pub fn rooms(&self) -> Vec<RoomId> {
+        self.state.borrow().rooms.keys().copied().collect()
+    }
+
+    /// Has the listeners of a room, whose newest event is `head`, read from the log what they have not been sent. What
+    /// is published later and was read meanwhile is not sent twice: their cursors have passed it.
+    pub fn catch_up(&self, room: RoomId, head: i64) {
+        let mut state = self.state.borrow_mut();
+        state.flush_room(room);
+        let State { sessions, rooms, .. } = &mut *state;
+        let behind = rooms.get(&room).into_iter().flat_map(|room| &room.subscriptions);
+        for subscription in behind.filter(|subscription| subscription.cursor < head) {
+            let session = &mut sessions[subscription.session];
+            session.lagging = true;
+            session.wake();
+        }
+    }
+
     /// Writes what was published in this turn.
     pub fn flush(&self) {
         self.state.borrow_mut().flush();

@@ -1,4 +1,4 @@
-//! What touches the operating system's sockets, timers, signals and worker threads.
+//! What touches the operating system's sockets, timers, signals, watched files and worker threads.
 //!
 //! The event loop: one thread, one `epoll`, no helper thread. `smol`'s own reactor would start a
 //! thread of its own and hand every event across, which costs a calm server several times the work
@@ -8,6 +8,7 @@
 pub mod net;
 pub mod reactor;
 pub mod signal;
+pub mod watch;
 pub mod worker;
 
 pub use net::{Listener, Stream, raise_descriptor_limit};

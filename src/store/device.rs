@@ -108,6 +108,12 @@ pub fn delete(tx: &Tx<'_>, user: UserId, id: TokenId) -> Result<bool> {
     Ok(tx.execute(sql, params![id.0, user.0])? == 1)
 }
 
+/// Ends all devices of a person.
+pub fn delete_all(tx: &Tx<'_>, user: UserId) -> Result<()> {
+    tx.execute("DELETE FROM token WHERE user_id = ?1 AND permits IS NOT NULL", [user.0])?;
+    Ok(())
+}
+
 /// Whether somebody is a member of a group that a device may be in.
 pub fn reaches(db: &Db, id: TokenId, user: UserId) -> Result<bool> {
     let sql = "SELECT 1 FROM device_group JOIN member ON member.group_id = device_group.group_id

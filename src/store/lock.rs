@@ -1,7 +1,11 @@
 //! One server per data directory.
 
 use crate::domain::{Error, Result};
-use std::{fs::File, os::fd::AsRawFd, path::Path};
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
 
 /// Holds the directory for as long as it lives, also against a process that is killed later: the
 /// kernel lets go of the lock with the process.
@@ -15,11 +19,9 @@ impl Lock {
     /// # Errors
     /// When another server has it, or the directory cannot be written.
     pub fn take(directory: &Path) -> Result<Lock> {
-        let path = directory.join("deuced.lock");
-        let file =
-            File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| {
-                Error::unavailable(format!("{} cannot be written: {error}", path.display()))
-            })?;
+        let path = Lock::path(directory);
+        let file = open(&path)
+            .map_err(|error| Error::unavailable(format!("{} cannot be written: {error}", path.display())))?;
         // SAFETY: the descriptor is open for as long as the file lives.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
             return Err(Error::unavailable(format!(
@@ -29,4 +31,20 @@ impl Lock {
         }
         Ok(Lock { _file: file })
     }
+
+    /// Where the lock of a data directory is.
+    pub fn path(directory: &Path) -> PathBuf {
+        directory.join("deuced.lock")
+    }
+
+    /// Has the server of a data directory look at the database again, because another process has written to it. The
+    /// server watches its lock being closed; nothing is written for that. One that does not run is not told, and one
+    /// that cannot watch looks by itself.
+    pub fn knock(directory: &Path) {
+        let _ = open(&Lock::path(directory));
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
 }

@@ -83,10 +83,26 @@ pub fn count_admins(db: &Db, group: GroupId) -> Result<u64> {
     db.only("SELECT count(*) FROM member WHERE group_id = ?1 AND role = 'admin'", [group.0], |row| row.get(0))
 }
 
-/// The member who has been there longest, `except` aside.
+/// The grown-up member who has been there longest, `except` aside; one who may log in, if there is one.
 pub fn oldest_other(db: &Db, group: GroupId, except: UserId) -> Result<Option<UserId>> {
-    let sql = "SELECT user_id FROM member WHERE group_id = ?1 AND user_id <> ?2 ORDER BY id LIMIT 1";
+    let sql = "SELECT user_id FROM member JOIN user ON user.id = member.user_id
+               WHERE group_id = ?1 AND user_id <> ?2 AND user.child = 0
+               ORDER BY user.disabled_at IS NOT NULL, member.id LIMIT 1";
     db.one(sql, params![group.0, except.0], |row| Ok(UserId(row.get(0)?)))
+}
+
+/// Whether two people have a group in common.
+pub fn share_a_group(db: &Db, one: UserId, other: UserId) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM member AS mine JOIN member AS theirs USING (group_id)
+               WHERE mine.user_id = ?1 AND theirs.user_id = ?2)";
+    db.only(sql, params![one.0, other.0], |row| row.get(0))
+}
+
+/// Whether a person is an admin of a group that another is in.
+pub fn leads_a_group_of(db: &Db, admin: UserId, member: UserId) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM member AS mine JOIN member AS theirs USING (group_id)
+               WHERE mine.user_id = ?1 AND mine.role = 'admin' AND theirs.user_id = ?2)";
+    db.only(sql, params![admin.0, member.0], |row| row.get(0))
 }
 
 /// Makes somebody a member; `false` when they are already.

@@ -20,7 +20,8 @@ pub const STEPS: &[&str] = &[
     include_str!("../../migrations/0010_message.sql"),
     include_str!("../../migrations/0011_notification.sql"),
     include_str!("../../migrations/0012_secret.sql"),
-    include_str!("../../migrations/0013_device.sql"),
+    include_str!("../../migrations/0013_link.sql"),
+    include_str!("../../migrations/0014_device.sql"),
 ];
 
 /// Marks a file as ours (`application_id`): "deuc".
@@ -147,6 +148,7 @@ mod tests {
         "c818660adf14d3e65cc1d32f1986c6f7eb63c6ebf303da4915b90ba6bf91057e",
         "6fdfe1527d88ab104dd4027fda08646ebfaf3e416db9c4597c5bc965445b61fb",
         "fc37f59fad501c647565d0b9205e5101f480c0a9bc00b3107d4ee6a989d7ac35",
+        "e16428e265731473c1aeb6c8e7a2d3a391bb4d25c23be44378db4db953749354",
     ];
 
     #[test]

@@ -11,6 +11,7 @@ pub mod error;
 pub mod group;
 pub mod idempotency;
 pub mod invite;
+pub mod link;
 pub mod location;
 pub mod lock;
 pub mod member;

@@ -426,8 +426,14 @@ mod tests {
     use crate::store::test::in_tx;
 
     fn ann(tx: &Tx<'_>) -> Person {
-        let new =
-            user::NewUser { uid: "dev-ann", email: None, first_name: "Ann", password: None, admin: false };
+        let new = user::NewUser {
+            uid: "dev-ann",
+            email: None,
+            first_name: "Ann",
+            password: None,
+            admin: false,
+            child: false,
+        };
         user::insert(tx, &new).unwrap().unwrap().person()
     }
 

@@ -1,6 +1,7 @@
 //! Logins' rows.
 
-use crate::domain::{Permits, Result, Token, TokenId, UserId};
+use crate::domain::token::Login;
+use crate::domain::{Permits, Result, Time, Token, TokenId, UserId};
 use crate::store::{Db, Tx, time_at};
 use rusqlite::{Row, params};
 
@@ -15,23 +16,29 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
     })
 }
 
-/// The columns that [`from_row`] reads, in its order.
+/// The columns that [`from_row`] reads, in its order. A login of somebody who may not log in is as good as none.
 macro_rules! token_query {
     ($where:literal) => {
         concat!(
             "SELECT token.id, token.user_id, token.renewed_at, token.expires_at, token.may_notify, token.permits
-             FROM token WHERE ",
+             FROM token JOIN user ON user.id = token.user_id AND user.disabled_at IS NULL WHERE ",
             $where
         )
     };
 }
 
 /// Stores a login under its secret's hash. It ends after so many seconds.
-pub fn insert(tx: &Tx<'_>, user: UserId, hash: &[u8; 32], seconds: i64) -> Result<TokenId> {
-    let sql = "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at) VALUES (?1, ?2, ?3, ?3, ?4)
-               RETURNING id";
+pub fn insert(
+    tx: &Tx<'_>,
+    user: UserId,
+    hash: &[u8; 32],
+    seconds: i64,
+    agent: Option<&str>,
+) -> Result<TokenId> {
+    let sql = "INSERT INTO token (hash, user_id, made_at, renewed_at, expires_at, agent)
+               VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING id";
     let now = tx.now();
-    let params = params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis()];
+    let params = params![hash, user.0, now.millis(), now.plus_seconds(seconds).millis(), agent];
     tx.only(sql, params, |row| Ok(TokenId(row.get(0)?)))
 }
 
@@ -72,7 +79,37 @@ pub fn delete(tx: &Tx<'_>, id: TokenId) -> Result<()> {
     Ok(())
 }
 
-/// Ends all logins of a person.
+/// The logins of a person that have not ended, newest first. Devices are listed by themselves.
+pub fn list(db: &Db, user: UserId, now: Time) -> Result<Vec<Login>> {
+    let sql = "SELECT id, agent, made_at, renewed_at, expires_at FROM token
+               WHERE user_id = ?1 AND permits IS NULL AND expires_at > ?2 ORDER BY id DESC";
+    db.all(sql, params![user.0, now.millis()], |row| {
+        Ok(Login {
+            id: TokenId(row.get(0)?),
+            agent: row.get(1)?,
+            made_at: time_at(row, 2)?,
+            renewed_at: time_at(row, 3)?,
+            expires_at: time_at(row, 4)?,
+        })
+    })
+}
+
+/// Ends a login of a person; `false` when they have none of that number.
+pub fn delete_own(tx: &Tx<'_>, user: UserId, id: TokenId) -> Result<bool> {
+    Ok(tx.execute(
+        "DELETE FROM token WHERE id = ?1 AND user_id = ?2 AND permits IS NULL",
+        params![id.0, user.0],
+    )? == 1)
+}
+
+/// Ends the logins of a person, one aside. Devices stay: they are ended one by one, by name.
+pub fn delete_others(tx: &Tx<'_>, user: UserId, keep: Option<TokenId>) -> Result<()> {
+    let sql = "DELETE FROM token WHERE user_id = ?1 AND permits IS NULL AND id IS NOT ?2";
+    tx.execute(sql, params![user.0, keep.map(|keep| keep.0)])?;
+    Ok(())
+}
+
+/// Ends all logins of a person, those of their devices and programs among them.
 pub fn delete_all(tx: &Tx<'_>, user: UserId) -> Result<()> {
     tx.execute("DELETE FROM token WHERE user_id = ?1", [user.0])?;
     Ok(())

@@ -1,6 +1,7 @@
 //! People's rows.
 
-use crate::domain::{Person, Result, RoomId, Time, User, UserId, user::display_name};
+use crate::domain::user::{Account, display_name};
+use crate::domain::{GroupId, Person, Result, RoomId, Time, User, UserId};
 use crate::store::{Db, Tx, time_at};
 use rusqlite::{Row, params};
 
@@ -8,7 +9,7 @@ use rusqlite::{Row, params};
 macro_rules! user_columns {
     () => {
         "user.id, user.uid, user.email, user.first_name, user.last_name, user.username, user.picture, \
-         user.deuce_count, user.admin, user.created_at, user.updated_at"
+         user.deuce_count, user.admin, user.created_at, user.updated_at, user.child, user.disabled_at IS NOT NULL"
     };
 }
 pub(super) use user_columns;
@@ -60,6 +61,16 @@ pub fn everybody(db: &Db) -> Result<Vec<Person>> {
     Ok(db.all(sql, [], |row| person_from_row(row, 0))?.into_iter().flatten().collect())
 }
 
+/// What others call everybody who is no child.
+pub fn grown_ups(db: &Db) -> Result<Vec<Person>> {
+    let sql =
+        concat!("SELECT ", person_columns!("user"), " FROM user WHERE deleted_at IS NULL AND child = 0");
+    Ok(db.all(sql, [], |row| person_from_row(row, 0))?.into_iter().flatten().collect())
+}
+
+/// How many columns [`from_row`] reads.
+const WIDTH: usize = 13;
+
 /// The person whose columns begin at `at`.
 pub(super) fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
     Ok(User {
@@ -74,6 +85,8 @@ pub(super) fn from_row(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
         admin: row.get(at + 8)?,
         created_at: time_at(row, at + 9)?,
         updated_at: time_at(row, at + 10)?,
+        child: row.get(at + 11)?,
+        disabled: row.get(at + 12)?,
     })
 }
 
@@ -87,21 +100,22 @@ pub struct NewUser<'a> {
     pub first_name: &'a str,
     /// The password's hash, where there are passwords.
     pub password: Option<&'a str>,
-    /// May administer the server.
+    /// Owns the server.
     pub admin: bool,
+    /// May do less.
+    pub child: bool,
 }
 
 /// Stores a person; `None` when the wire id is taken.
 pub fn insert(tx: &Tx<'_>, new: &NewUser<'_>) -> Result<Option<User>> {
     let sql = concat!(
-        "INSERT INTO user (uid, email, first_name, password, admin, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING RETURNING ",
+        "INSERT INTO user (uid, email, first_name, password, admin, child, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT DO NOTHING RETURNING ",
         user_columns!()
     );
     let now = tx.now().millis();
-    tx.one(sql, params![new.uid, new.email, new.first_name, new.password, new.admin, now], |row| {
-        from_row(row, 0)
-    })
+    let params = params![new.uid, new.email, new.first_name, new.password, new.admin, new.child, now];
+    tx.one(sql, params, |row| from_row(row, 0))
 }
 
 /// The person of that number, unless deleted.
@@ -116,11 +130,89 @@ pub fn find_by_uid(db: &Db, uid: &str) -> Result<Option<User>> {
     db.one(sql, [uid], |row| from_row(row, 0))
 }
 
-/// The number and the password's hash of a person, by wire id or, failing that, by username.
+/// The number of a person by wire id or, failing that, by username, and the password's hash of one who may log in.
 pub fn credentials(db: &Db, uid: &str, username: &str) -> Result<Option<(UserId, Option<String>)>> {
-    let sql = "SELECT id, password FROM user WHERE (uid = ?1 OR username = ?2) AND deleted_at IS NULL
+    let sql = "SELECT id, CASE WHEN disabled_at IS NULL THEN password END FROM user WHERE (uid = ?1 OR username = ?2) AND deleted_at IS NULL
                ORDER BY uid = ?1 DESC LIMIT 1";
     db.one(sql, [uid, username], |row| Ok((UserId(row.get(0)?), row.get(1)?)))
+}
+
+/// The password's hash of a person who has one.
+pub fn password(db: &Db, id: UserId) -> Result<Option<String>> {
+    let sql = "SELECT password FROM user WHERE id = ?1 AND deleted_at IS NULL";
+    Ok(db.one(sql, [id.0], |row| row.get(0))?.flatten())
+}
+
+/// Sets a person's password.
+pub fn set_password(tx: &Tx<'_>, id: UserId, password: &str) -> Result<()> {
+    let sql = "UPDATE user SET password = ?2, updated_at = ?3 WHERE id = ?1";
+    tx.execute(sql, params![id.0, password, tx.now().millis()])?;
+    Ok(())
+}
+
+/// Notes that a person has logged in.
+pub fn note_login(tx: &Tx<'_>, id: UserId) -> Result<()> {
+    tx.execute("UPDATE user SET logged_in_at = ?2 WHERE id = ?1", params![id.0, tx.now().millis()])?;
+    Ok(())
+}
+
+/// Whether that person is a child.
+pub fn is_child(db: &Db, id: UserId) -> Result<bool> {
+    Ok(db.one("SELECT child FROM user WHERE id = ?1", [id.0], |row| row.get(0))?.unwrap_or(false))
+}
+
+/// Makes a person a child, or not.
+pub fn set_child(tx: &Tx<'_>, id: UserId, child: bool) -> Result<()> {
+    tx.execute("UPDATE user SET child = ?2 WHERE id = ?1", params![id.0, child])?;
+    Ok(())
+}
+
+/// Makes a person an owner of the server, or not.
+pub fn set_owner(tx: &Tx<'_>, id: UserId, owner: bool) -> Result<()> {
+    tx.execute("UPDATE user SET admin = ?2 WHERE id = ?1", params![id.0, owner])?;
+    Ok(())
+}
+
+/// Lets a person log in no more, or again.
+pub fn set_disabled(tx: &Tx<'_>, id: UserId, disabled: bool) -> Result<()> {
+    let sql = "UPDATE user SET disabled_at = CASE WHEN ?2 THEN coalesce(disabled_at, ?3) END WHERE id = ?1";
+    tx.execute(sql, params![id.0, disabled, tx.now().millis()])?;
+    Ok(())
+}
+
+/// How many owners the server has who may log in.
+pub fn count_owners(db: &Db) -> Result<u64> {
+    let sql = "SELECT count(*) FROM user WHERE admin = 1 AND disabled_at IS NULL AND deleted_at IS NULL";
+    db.only(sql, [], |row| row.get(0))
+}
+
+/// All accounts, or the one of that number, oldest first.
+pub fn accounts(db: &Db, only: Option<UserId>) -> Result<Vec<Account>> {
+    let sql = concat!(
+        "SELECT ",
+        user_columns!(),
+        ", user.password IS NOT NULL, user.logged_in_at, coalesce(written.entries, 0)
+         FROM user LEFT JOIN (SELECT user_id, count(*) AS entries FROM entry
+                              WHERE ?1 IS NULL OR user_id = ?1 GROUP BY user_id) AS written
+                   ON written.user_id = user.id
+         WHERE user.deleted_at IS NULL AND (?1 IS NULL OR user.id = ?1) ORDER BY user.id"
+    );
+    let mut accounts = db.all(sql, [only.map(|only| only.0)], |row| {
+        let logged_in_at: Option<i64> = row.get(WIDTH + 1)?;
+        Ok(Account {
+            user: from_row(row, 0)?,
+            ready: row.get(WIDTH)?,
+            logged_in_at: logged_in_at.and_then(Time::from_millis),
+            entries: row.get(WIDTH + 2)?,
+            groups: Vec::new(),
+        })
+    })?;
+    let sql = r#"SELECT "group".id, "group".name FROM member JOIN "group" ON "group".id = member.group_id
+                 WHERE member.user_id = ?1 ORDER BY member.id"#;
+    for account in &mut accounts {
+        account.groups = db.all(sql, [account.user.id.0], |row| Ok((GroupId(row.get(0)?), row.get(1)?)))?;
+    }
+    Ok(accounts)
 }
 
 /// Gives a person a password who has none; `false` when they have one.
@@ -207,10 +299,12 @@ pub fn recount_days(tx: &Tx<'_>, id: UserId) -> Result<()> {
 /// Empties a person's row. What others see of it from now on is `Someone`, and its wire id is free.
 pub fn erase(tx: &Tx<'_>, id: UserId) -> Result<()> {
     let sql = "UPDATE user SET uid = 'gone-' || id, email = NULL, first_name = NULL, last_name = NULL,
-               username = NULL, picture = NULL, password = NULL, admin = 0, deuce_count = 0,
+               username = NULL, picture = NULL, password = NULL, admin = 0, child = 0, disabled_at = NULL,
+               logged_in_at = NULL, deuce_count = 0,
                day = NULL, day_count = 0, best_day = NULL, best_count = 0,
                updated_at = ?2, deleted_at = ?2 WHERE id = ?1";
     tx.execute(sql, params![id.0, tx.now().millis()])?;
+    tx.execute("DELETE FROM link WHERE user_id = ?1", [id.0])?;
     tx.execute("DELETE FROM location WHERE created_by = ?1", [id.0])?;
     tx.execute("DELETE FROM room WHERE id = ?1", [RoomId::inbox(id).0])?;
     tx.execute("DELETE FROM idempotency WHERE user_id = ?1", [id.0])?;

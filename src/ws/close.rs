@@ -10,6 +10,9 @@ pub const GOING_AWAY: Ending = Ending::Close(1001, "server is stopping");
 /// The login of this socket has ended.
 pub const LOGGED_OUT: Ending = Ending::Close(1008, "logged out");
 
+/// This socket's person may hear less than before; after coming back it hears what is left.
+pub const RESTRICTED: Ending = Ending::Close(1013, "please reconnect");
+
 /// The token that was to log this socket in is not good.
 pub const UNAUTHORIZED: Ending = Ending::Close(1008, "unauthorized");
 

@@ -40,9 +40,7 @@ pub fn form(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
         let kind = reply.header("Content-Type").unwrap_or_default();
         assert!(kind.starts_with("application/json"), "not declared as JSON: {reply:?}");
         let body = reply.json();
-        let hands_out =
-            path.to_lowercase().starts_with("/api/login") || (method, path) == ("POST", "/api/devices");
-        secrets(&body, me, hands_out);
+        secrets(&body, me, is_login(path) || (method, path) == ("POST", "/api/devices"));
         if reply.status >= 400 {
             let message = body["message"].as_str().unwrap_or_else(|| panic!("no message: {reply:?}"));
             assert!(!message.is_empty(), "an empty message: {reply:?}");
@@ -67,6 +65,12 @@ fn brief(reply: &Reply) {
     let head = reply.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
     let bytes = reply.line.len() + 2 + head + 2 + reply.body.len();
     assert!(bytes < 200 || names[0] == "ids", "{bytes} bytes: {reply:?}");
+}
+
+/// Whether a login is what is asked for there: the answer holds a token.
+pub fn is_login(path: &str) -> bool {
+    let path = path.to_lowercase();
+    ["/api/login", "/api/reset"].iter().any(|known| path.starts_with(known))
 }
 
 /// Whether a sentence for clients has words in it that are for the log alone: SQL and its errors, the

@@ -329,7 +329,7 @@ impl Request<'_> {
         self.client.keep_cookie(&reply);
         let me = self.client.identity.lock().unwrap().clone().map(|who| who.0);
         check::reply(&reply, &self.method, &self.path, me.as_deref());
-        if self.method == "POST" && self.path == "/api/login" && reply.status == 200 {
+        if self.method == "POST" && check::is_login(&self.path) && reply.status == 200 {
             self.client.keep_identity(&reply.json());
         }
         reply

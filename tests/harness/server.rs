@@ -123,6 +123,13 @@ impl Server {
         self.device(name)
     }
 
+    /// Somebody who is logged in on a strict server, whose account may be there already.
+    #[track_caller]
+    pub fn person_or_device(&self, name: &str) -> Client {
+        let known = self.user(&["list"]).lines().any(|line| line.split("  ").next() == Some(name));
+        if known { self.device(name) } else { self.person(name) }
+    }
+
     /// One more device of somebody: a login of its own.
     #[track_caller]
     pub fn device(&self, name: &str) -> Client {
@@ -145,6 +152,30 @@ impl Server {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "deuced {words:?} failed: {text}");
         output
+    }
+
+    /// `deuced user …` on the server's data, beside it.
+    pub fn user_command(&self, words: &[&str]) -> Output {
+        run(&[&["user"], words, &["--data", self.data_text()]].concat(), "")
+    }
+
+    /// The same, where it has to work out; what it said.
+    #[track_caller]
+    pub fn user(&self, words: &[&str]) -> String {
+        let output = self.user_command(words);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "deuced user {words:?} failed: {out}{err}");
+        out.into_owned()
+    }
+
+    /// The same, where it is refused; the one line it said.
+    #[track_caller]
+    pub fn user_refused(&self, words: &[&str]) -> String {
+        let output = self.user_command(words);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "deuced user {words:?}: {out}{err}");
+        assert_eq!(err.trim_end().lines().count(), 1, "{err}");
+        err.into_owned()
     }
 
     /// A bare connection.

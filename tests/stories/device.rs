@@ -461,3 +461,58 @@ fn on_the_machine_itself_beside_the_running_server() {
     assert_eq!(program.trim().len(), 43);
     ann.gadget(program.trim()).get("/api/devices").ok();
 }
+
+#[test]
+fn no_child_has_devices_and_nobody_who_is_disabled() {
+    let server = Server::strict();
+    server.add_user("Ann", &["--admin"]);
+    let (ann, bob, eve) = (server.device("Ann"), server.person("Bob"), server.person("Eve"));
+    let home = ann.found("Home");
+    ann.bring(&home, &bob);
+    ann.bring(&home, &eve);
+    let (of_bob, of_eve) =
+        (gadget(&bob, &[&home], &["log", "read"]), gadget(&eve, &[&home], &["log", "read"]));
+    let mut sockets = [&of_bob, &of_eve].map(|device| device.handshake().open());
+    sockets.iter_mut().for_each(|socket| drop(socket.drain()));
+    // What becomes of an account takes its devices along, whoever did it and where.
+    ann.patch("/api/people/dev-bob", json!({ "child": true })).ok();
+    sockets[0].expect_close(1008);
+    server.user(&["disable", "Eve"]);
+    sockets[1].expect_close(1008);
+    for device in [&of_bob, &of_eve] {
+        device.get("/api/groups").refused(401, "Unauthorized");
+    }
+    let body = json!({ "name": "x", "groupIds": [home], "verbs": ["read"] });
+    bob.post("/api/devices", body).refused_naming(403, "child's account");
+    let said =
+        token(&server, &["add", "bob", "--device", "x", "--group", "Home", "--verb", "log"]).unwrap_err();
+    assert!(said.contains("child's account"), "{said}");
+    assert_eq!(bob.get("/api/devices").ok(), json!([]));
+    // They do not come back with what the account was before.
+    ann.patch("/api/people/dev-bob", json!({ "child": false })).ok();
+    server.user(&["enable", "Eve"]);
+    for device in [&of_bob, &of_eve] {
+        device.get("/api/groups").refused(401, "Unauthorized");
+    }
+}
+
+#[test]
+fn devices_are_apart_from_the_logins_of_people() {
+    let server = Server::strict();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    let made = make(&ann, "button", &[&home], &["log"]);
+    let button = ann.gadget(made["token"].as_str().unwrap());
+    button.form("/api/deuces", "location=Home").ok();
+    // Neither listed nor ended with them, nor by a new password: it has a list of its own.
+    let sessions = ann.get("/api/sessions").ok();
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1), "{sessions}");
+    ann.delete(&format!("/api/sessions/{}", made["id"].as_str().unwrap())).refused_with(404);
+    ann.delete("/api/sessions").ok();
+    let change =
+        json!({ "oldPassword": crate::harness::server::PASSWORD, "newPassword": "quite another one" });
+    ann.put("/api/auth/password", change).ok();
+    button.form("/api/deuces", "location=Home").ok();
+    ann.delete(&format!("/api/devices/{}", made["id"].as_str().unwrap())).ok();
+    button.form("/api/deuces", "location=Home").refused(401, "Unauthorized");
+}

@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod child;
 mod cli;
 mod clock;
 mod comeback;
@@ -31,20 +32,24 @@ mod notification;
 mod origin;
 mod pace;
 mod patience;
+mod people;
 mod picture;
 mod presence;
 mod proxy;
 mod quantity;
 mod reaction;
+mod require_account;
 mod require_durability;
 mod resend;
 mod restart;
 mod resume;
 mod revoked;
 mod room;
+mod session;
 mod signed;
 mod socket;
 mod story;
+mod throttle;
 mod torn;
 mod transcript;
 mod user;

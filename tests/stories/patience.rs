@@ -108,8 +108,7 @@ fn a_connection_that_says_nothing() {
 
 #[test]
 fn wrong_passwords_for_one_name() {
-    let server =
-        Server::setup().limit("login_failures_per_minute", 3).limit("logins_per_minute", 1000).start();
+    let server = Server::setup().limit("login_failures", 3).limit("logins_per_minute", 1000).start();
     let ann = server.person("Ann");
     server.add_user("Bob", &[]);
     let login = |name: &str, password: &str| {

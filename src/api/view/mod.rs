@@ -2,11 +2,12 @@
 //! contract's; nothing here decides what may be seen, except that only the owner sees an e-mail.
 
 pub mod device;
+pub mod export;
+pub mod people;
 pub mod talk;
 
 use crate::api::deuce::FeedEntry;
 use crate::api::group::Detail;
-use crate::domain::notification::Notification;
 use crate::domain::{
     Entry, EntryId, Error, Event, EventId, Group, GroupId, GroupSummary, Invite, InviteId, Location, Member,
     Reaction, Record, Result, Time, User,
@@ -47,6 +48,9 @@ struct UserView<'a> {
     created_at: Time,
     #[serde(serialize_with = "shown")]
     updated_at: Time,
+    // What somebody is on the server is shown to them alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
 }
 
 impl<'a> UserView<'a> {
@@ -62,12 +66,14 @@ impl<'a> UserView<'a> {
             deuce_count: user.deuce_count,
             created_at: user.created_at,
             updated_at: user.updated_at,
+            role: None,
         }
     }
 
     /// As its owner sees it.
     fn own(user: &'a User) -> UserView<'a> {
-        UserView { email: user.email.as_deref(), ..UserView::of(user) }
+        let role = Some(user.standing().as_str());
+        UserView { email: user.email.as_deref(), role, ..UserView::of(user) }
     }
 }
 
@@ -161,7 +167,7 @@ impl<'a> MemberView<'a> {
             id: member.id,
             group_id: member.group,
             user_id: &member.user.uid,
-            role: member.role.as_str(),
+            role: member.role_word(),
             joined_at: member.joined_at,
             user: MemberUserView {
                 user: UserView::of(&member.user),
@@ -466,85 +472,6 @@ pub fn location(location: &Location) -> Result<String> {
 /// `Internal` only.
 pub fn locations(locations: &[Location]) -> Result<String> {
     text(&locations.iter().map(LocationView::of).collect::<Vec<_>>())
-}
-
-/// Everything the server knows of a person.
-pub struct Export<'a> {
-    /// The person.
-    pub user: &'a User,
-    /// Their groups.
-    pub groups: &'a [GroupSummary],
-    /// What they logged.
-    pub entries: &'a [Entry],
-    /// What they reacted with.
-    pub reactions: &'a [(EntryId, String, Time)],
-    /// The places they added.
-    pub locations: &'a [Location],
-    /// Their best day.
-    pub best: Option<&'a Record>,
-    /// What they said: where, when, what.
-    pub messages: &'a [(String, Time, String)],
-    /// What they were notified of.
-    pub notifications: &'a [Notification],
-}
-
-/// Everything the server knows of a person, as the text to hand out.
-///
-/// # Errors
-/// `Internal` only.
-pub fn export(export: &Export<'_>) -> Result<String> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Given<'a> {
-        #[serde(serialize_with = "shown")]
-        entry_id: EntryId,
-        emoji: &'a str,
-        #[serde(serialize_with = "shown")]
-        created_at: Time,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said<'a> {
-        channel: &'a str,
-        #[serde(serialize_with = "shown")]
-        created_at: Time,
-        text: &'a str,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct View<'a> {
-        #[serde(serialize_with = "shown")]
-        exported_at: Time,
-        account: UserView<'a>,
-        groups: Vec<SummaryView<'a>>,
-        entries: Vec<EntryView<'a>>,
-        reactions: Vec<Given<'a>>,
-        messages: Vec<Said<'a>>,
-        notifications: Vec<talk::NotificationView>,
-        locations: Vec<LocationView<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        personal_record: Option<RecordView<'a>>,
-    }
-    let own_places = export.locations.iter().filter(|location| !location.is_default);
-    text(&View {
-        exported_at: Time::now(),
-        account: UserView::own(export.user),
-        groups: export.groups.iter().map(SummaryView::of).collect(),
-        entries: export.entries.iter().map(EntryView::of).collect(),
-        reactions: export
-            .reactions
-            .iter()
-            .map(|(entry, emoji, at)| Given { entry_id: *entry, emoji, created_at: *at })
-            .collect(),
-        messages: export
-            .messages
-            .iter()
-            .map(|(channel, at, text)| Said { channel, created_at: *at, text })
-            .collect(),
-        notifications: export.notifications.iter().map(talk::NotificationView::of).collect::<Result<_>>()?,
-        locations: own_places.map(LocationView::of).collect(),
-        personal_record: export.best.map(RecordView::of),
-    })
 }
 
 /// An entry with its author.

@@ -3,6 +3,7 @@
 use super::{Call, ok};
 use crate::api::device::{self, New};
 use crate::api::pace::Deed;
+use crate::api::session;
 use crate::api::view;
 use crate::domain::{Error, TokenId};
 use crate::http::error::Result;
@@ -13,7 +14,7 @@ use crate::ws::close;
 pub fn list(call: &Call<'_>) -> Result<Response> {
     let devices = device::list(call.app().db(), call.me()?)?;
     let used = devices.into_iter().map(|device| {
-        let last = device::last_use(call.app(), device.id);
+        let last = session::last_use(call.app(), device.id);
         (device, last)
     });
     Ok(Response::json(200, view::device::devices(&used.collect::<Vec<_>>())?))

@@ -73,6 +73,14 @@ pub async fn leave(call: Call<'_>) -> Result<Response> {
     Ok(ok())
 }
 
+/// Puts a child into a group.
+pub async fn add_member(call: Call<'_>) -> Result<Response> {
+    let (me, id, limits) = (call.me()?, call.group()?, call.limits());
+    let whom = call.fields()?.take_text("userId")?.ok_or_else(|| Error::invalid("userId: is required"))?;
+    let added = call.app().write(move |tx| member::add(tx, &limits, id, me, &whom)).await?;
+    Ok(Response::json(200, view::member(&added)?))
+}
+
 /// Removes a member.
 pub async fn remove_member(call: Call<'_>) -> Result<Response> {
     let (me, id, limits, whom) = (call.me()?, call.group()?, call.limits(), call.params[1].clone());

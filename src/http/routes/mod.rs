@@ -12,11 +12,14 @@ mod login;
 mod message;
 mod metrics;
 pub mod notification;
+mod people;
 mod reaction;
+mod session;
 mod user;
 
 use crate::api::deuce::{Cursor, Page};
 use crate::api::pace::Deed;
+use crate::api::token::{self, Endings};
 use crate::api::{App, Tx, device::Reach};
 use crate::domain::{self, EntryId, Error, GroupId, Limits, Permits, TokenId, UserId};
 use crate::http::address::Peer;
@@ -26,6 +29,7 @@ use crate::http::error::{Failure, Result};
 use crate::http::message::{Request, Response};
 use crate::http::router::Verb;
 use crate::http::{Server, files};
+use crate::ws::close;
 use std::rc::Rc;
 
 /// One request on its way through a handler.
@@ -59,6 +63,12 @@ impl Call<'_> {
     fn me(&self) -> Result<UserId> {
         let caller = self.caller.as_ref().ok_or_else(Error::unauthorized)?;
         Ok(caller.me.user)
+    }
+
+    /// The login that asks.
+    fn token(&self) -> Result<TokenId> {
+        let caller = self.caller.as_ref().ok_or_else(Error::unauthorized)?;
+        Ok(caller.me.token.id)
     }
 
     /// The caller's login and what it may do, if it is a device's.
@@ -140,6 +150,13 @@ fn write_cursor(cursor: Cursor) -> String {
     format!("{}.{}", cursor.logged_at, cursor.id)
 }
 
+/// Ends the sockets of logins that have ended just now, and brings those of children in line.
+fn enforce(app: &App) -> Result<()> {
+    let endings = Endings { logged_out: close::LOGGED_OUT, restricted: close::RESTRICTED };
+    token::enforce(app, endings)?;
+    Ok(())
+}
+
 fn ok() -> Response {
     Response::json(200, r#"{"ok":true}"#.to_owned())
 }
@@ -163,6 +180,18 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::SetPicture => user::set_picture(call).await,
         Verb::Export => user::export(call).await,
         Verb::Erase => user::erase(call).await,
+        Verb::ChangePassword => login::change_password(call).await,
+        Verb::Reset => login::reset(call).await,
+        Verb::ListSessions => session::list(&call),
+        Verb::EndSession => session::end(call).await,
+        Verb::EndOtherSessions => session::end_others(call).await,
+        Verb::ListPeople => people::list(call).await,
+        Verb::PreparePerson => people::prepare(call).await,
+        Verb::ChangePerson => people::change(call).await,
+        Verb::RemovePerson => people::remove(call).await,
+        Verb::ResetPerson => people::reset(call).await,
+        Verb::PrepareMember => people::prepare_in_group(call).await,
+        Verb::AddMember => group::add_member(call).await,
         Verb::ListGroups => group::list(&call),
         Verb::CreateGroup => group::create(call).await,
         Verb::ShowGroup => group::show(call).await,

@@ -80,7 +80,7 @@ pub async fn export(call: Call<'_>) -> Result<Response> {
 }
 
 /// Removes a picture's file. When there is no worker for it now, the next start does it.
-async fn remove_picture(app: &App, path: String) {
+pub(super) async fn remove_picture(app: &App, path: String) {
     let data = app.settings.data.clone();
     let _ = app.aside(move || picture::remove(&data, &path)).await;
 }

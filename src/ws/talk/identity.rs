@@ -99,7 +99,6 @@ impl Talk {
             self.session,
             Owner { user: me.user, token: me.token.id, permits: me.token.permits, follows },
         );
-        device::note_use(&self.app, &me.token);
         let outcome = user::person(self.app.db(), me.user).map(|person| Outcome::LoggedIn(person.uid));
         self.settle(Form::Payload, id, outcome);
         None
