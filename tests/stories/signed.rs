@@ -265,6 +265,23 @@ fn what_is_refused_has_not_used_its_counter() {
 }
 
 #[test]
+fn whoever_guesses_is_slowed_down_and_locks_nobody_out() {
+    let server = Server::setup().open().limit("address_requests_per_minute", 30).start();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    let button = Gadget::new(&ann, &home, &["log"]);
+    let guess = |number: u64| {
+        let header = button.header(1, &format!("{number:064x}"));
+        button.send("POST", "/api/deuces", "location=Home", &header).status
+    };
+    let statuses: Vec<u16> = (0..60).map(guess).collect();
+    assert!(statuses.iter().all(|status| matches!(status, 401 | 429)), "{statuses:?}");
+    assert!(statuses.iter().filter(|status| **status == 429).count() >= 20, "{statuses:?}");
+    // From the same address, and not held up by it.
+    button.log("Home", 1).ok();
+}
+
+#[test]
 fn a_signature_needs_no_page_of_ours_and_opens_no_socket() {
     let server = Server::strict();
     let ann = server.person("Ann");
