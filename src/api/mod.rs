@@ -5,6 +5,7 @@
 //! [`App::write`] queues a verb and awaits its commit, and by then everything that happened has been
 //! published; [`App::read_aside`] awaits a worker. No verb knows HTTP or sockets.
 
+pub mod claim;
 pub mod deuce;
 pub mod device;
 pub mod group;
@@ -20,6 +21,7 @@ pub mod password;
 pub mod people;
 pub mod picture;
 pub mod presence;
+pub mod qr;
 pub mod reaction;
 pub mod right;
 pub mod room;
@@ -83,6 +85,8 @@ pub struct App {
     pub failed_logins: std::cell::Cell<u64>,
     /// Wrong passwords, and how long whoever sent them has to wait.
     pub throttle: RefCell<throttle::Throttle>,
+    /// Whether the server is known to have its owner.
+    claimed: std::cell::Cell<bool>,
     recent_logins: RefCell<Recent>,
     uses: RefCell<session::Uses>,
     devices: RefCell<device::Live>,
@@ -122,6 +126,7 @@ impl App {
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
             throttle: RefCell::default(),
+            claimed: std::cell::Cell::new(false),
             recent_logins: RefCell::default(),
             uses: RefCell::default(),
             devices: RefCell::default(),

@@ -20,6 +20,8 @@ pub enum Deed {
     Login,
     /// A try to choose a password by a link.
     Link,
+    /// A wrong claim secret.
+    WrongClaim,
     /// An entry.
     Deuce,
     /// A new group, invite, account or link.

@@ -161,7 +161,7 @@ pub struct Change {
     pub owner: Option<bool>,
 }
 
-/// Changes what an account is. Logins of one that is disabled end; what its person wrote stays.
+/// Changes what an account is. The logins, links and invites of one that is disabled end; what its person wrote stays.
 ///
 /// # Errors
 /// `Forbidden` for who is no owner; `NotFound` when there is no such account; `Invalid` where no owner would be left, a
@@ -188,7 +188,10 @@ pub fn change(tx: &Tx<'_>, limits: &Limits, actor: Actor, uid: &str, change: Cha
     if disabled != before.disabled {
         store::user::set_disabled(tx, before.id, disabled)?;
         if disabled {
+            // Whatever would let them in, or let others in for them.
             store::token::delete_all(tx, before.id)?;
+            store::link::delete_of(tx, before.id)?;
+            store::invite::delete_of(tx, before.id, None)?;
         }
     }
     account(tx, before.id)

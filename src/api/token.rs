@@ -242,6 +242,22 @@ pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, arrival: &Arrival) -> R
     Ok(LoggedIn { secret, token, user, joined: joined.map(|accepted| accepted.group), ended })
 }
 
+/// Makes an account for somebody who was invited, lets them into the group, and logs them in.
+///
+/// # Errors
+/// `Invalid` when the name is taken or the invite is over, `Forbidden` when there are too many accounts.
+pub fn begin_as_newcomer(
+    tx: &Tx<'_>,
+    limits: &Limits,
+    name: &str,
+    hash: &str,
+    arrival: &Arrival,
+) -> Result<LoggedIn> {
+    user::check_name_is_free(tx, name)?;
+    let newcomer = user::add(tx, limits, name, Some(hash), Standing::Member)?;
+    begin(tx, limits, newcomer.id, arrival)
+}
+
 /// What stands in the list of one's logins for one that was made on the command line.
 const PROGRAM: &str = "deuced token add";
 

@@ -1,15 +1,19 @@
-//! Links to this server for people in front of its terminal.
+//! Links to this server for people in front of its terminal, with a code for their phones.
 
+use crate::api::qr;
 use crate::cli::{PORT, print};
+use crate::io::lan;
 use crate::store::lock::Lock;
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    io::IsTerminal,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
 };
 
-/// Where a server is that listens on `address`, as others in its network write it.
-fn places(address: SocketAddr) -> Vec<String> {
+/// Where a server is that listens on `address`, as others in its network write it; the one for phones first,
+/// because not all of them know names that end in `.local`.
+pub(super) fn places(address: SocketAddr) -> Vec<String> {
     let place = |host: &str| format!("http://{host}:{}", address.port());
     let ip = |ip: IpAddr| match ip.to_canonical() {
         IpAddr::V4(v4) => place(&v4.to_string()),
@@ -18,18 +22,10 @@ fn places(address: SocketAddr) -> Vec<String> {
     if address.ip().is_loopback() {
         return vec![ip(address.ip())];
     }
-    let own = if address.ip().is_unspecified() { own_address() } else { Some(address.ip()) };
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = host.map(|host| place(&format!("{}.local", host.trim())));
+    let own = if address.ip().is_unspecified() { lan::address() } else { Some(address.ip()) };
+    let name = lan::host_name().map(|name| place(&format!("{name}.local")));
     let found: Vec<String> = own.map(ip).into_iter().chain(name).collect();
     if found.is_empty() { vec![place("localhost")] } else { found }
-}
-
-/// The address of the interface that leads outside. Nothing is sent for that.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Where the server of a data directory listens, or will listen unless told otherwise; and whether it runs.
@@ -43,8 +39,29 @@ pub(super) fn server_of(data: &Path) -> (SocketAddr, bool) {
     (told.and_then(|text| text.trim().parse().ok()).unwrap_or(by_default), true)
 }
 
-/// Prints a link under each name of the server.
+/// Prints a link under each name of the server, and the code of the first.
 pub(super) fn show(heading: &str, address: SocketAddr, path: &str, closing: &str) -> Result<(), String> {
-    let list: String = places(address).iter().map(|place| format!("  {place}{path}\n")).collect();
-    print(&format!("\n{heading}\n\n{list}\n{closing}"))
+    let links: Vec<String> = places(address).iter().map(|place| format!("{place}{path}")).collect();
+    let code = qr::Code::of(&links[0]).map(|code| code.to_terminal(std::io::stdout().is_terminal()));
+    let list: String = links.iter().map(|link| format!("  {link}\n")).collect();
+    print(&format!("\n{heading}\n\n{list}\n{}\n{closing}", code.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_where_it_listens() {
+        let of = |text: &str| places(text.parse().unwrap());
+        assert_eq!(of("127.0.0.1:81"), ["http://127.0.0.1:81"]);
+        assert_eq!(of("[::1]:81"), ["http://[::1]:81"]);
+        assert_eq!(of("192.168.1.7:81")[0], "http://192.168.1.7:81");
+        assert_eq!(of("[::ffff:192.168.1.7]:81")[0], "http://192.168.1.7:81");
+        for everywhere in ["0.0.0.0:81", "[::]:81"] {
+            let places = of(everywhere);
+            assert!(!places.is_empty() && places.iter().all(|place| place.ends_with(":81")), "{places:?}");
+            assert!(!places.iter().any(|place| place.contains("0.0.0.0") || place.contains("[::]")));
+        }
+    }
 }

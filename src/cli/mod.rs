@@ -4,7 +4,9 @@
 //! wrong ends with one line and status 2; what fails later ends with one line and status 1.
 
 mod backup;
+mod claim;
 mod help;
+mod invite;
 mod journal;
 mod link;
 mod people;
@@ -34,6 +36,8 @@ enum Command {
     ListTokens(token::List),
     RemoveToken(token::Remove),
     Backup(Backup),
+    Claim(Option<PathBuf>),
+    Invite(invite::Settings),
     Limits(Limits),
     Help(&'static str),
     Version,
@@ -97,6 +101,8 @@ pub fn main() -> ExitCode {
         Command::ListTokens(settings) => token::list(&settings),
         Command::RemoveToken(settings) => token::remove(&settings),
         Command::Backup(settings) => backup::run(&settings),
+        Command::Claim(data) => claim::show(data),
+        Command::Invite(settings) => invite::make(&settings),
         Command::Serve(settings) => serve::run(settings),
     };
     match outcome {
@@ -190,6 +196,8 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
             Some("user") => parse_user(words, environment),
             Some("token") => token::parse(words, environment),
             Some("backup") => parse_backup(words, environment),
+            Some("claim") => claim::parse(words, environment),
+            Some("invite") => invite::parse(words, environment),
             Some("limits") => parse_limits(words, environment),
             Some("help") => Ok(Command::Help(help::MAIN)),
             _ => Err(format!("'{}' is not a command", word.to_string_lossy())),
@@ -446,6 +454,9 @@ mod tests {
             ("user disable ann --yes", "invalid option '--yes'"),
             ("token add", "token add: whose? Say 'deuced token add NAME'"),
             ("token del", "'token del' is not a command"),
+            ("claim now", "unexpected argument \"now\""),
+            ("invite Home", "invite: into which group, and who invites? Say 'deuced invite GROUP --as NAME'"),
+            ("invite Home --as ann --uses 0", "--uses: a number from 1 to 1000000"),
         ] {
             assert_eq!(parsed(line, &[]).unwrap_err(), sentence, "{line}");
         }

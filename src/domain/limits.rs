@@ -81,10 +81,11 @@ limits! {
     login_failures_per_address = 20, 1..=1_000_000_000, "tries", "wrong passwords from one address, whatever the name, before each further try has to wait, 4 s at most; 429";
     login_failures_per_name = 50, 1..=1_000_000_000, "tries", "wrong passwords for one name from all addresses, before one from which nobody logged in to it has to wait 3 s; 429";
     login_wait_seconds = 900, 1..=86_400, "seconds", "the longest wait after wrong passwords";
+    claim_failures_per_minute = 10, 1..=1_000_000_000, "tries/min", "wrong claim secrets from one address; 429";
     deuces_per_minute = 60, 1..=1_000_000_000, "entries/min", "entries logged by one person; 429";
     deuces_per_day = 0, 0..=1_000_000, "entries/day", "entries of one person in a UTC day, one for each group, 0 for any number; 429";
     groups_per_minute = 10, 1..=1_000_000_000, "groups/min", "groups, invites, accounts and links made by one person; 429";
-    joins_per_minute = 30, 1..=1_000_000_000, "tries/min", "tries to join by invite, by one person; 429";
+    joins_per_minute = 30, 1..=1_000_000_000, "tries/min", "tries to join by invite, or to look at one, by one person or from one address; 429";
     reactions_per_minute = 120, 1..=1_000_000_000, "reactions/min", "reactions given or taken back by one person; 429";
     messages_per_minute = 600, 1..=1_000_000_000, "messages/min", "chat messages said, changed or deleted by one person over HTTP; 429";
     notifications_per_minute = 120, 1..=1_000_000_000, "notices/min", "notifications sent by one person; 429";

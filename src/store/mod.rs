@@ -5,6 +5,7 @@
 //! and runs on the writer's thread inside a transaction; one that takes a [`Db`] only reads.
 
 pub mod backup;
+pub mod claim;
 pub mod deuce;
 pub mod device;
 pub mod error;

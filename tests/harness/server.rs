@@ -97,6 +97,16 @@ impl Setup {
     }
 }
 
+impl Setup {
+    /// Starts it and gives it an owner, Zoe: until somebody has a password, a strict server serves nobody.
+    #[track_caller]
+    pub fn start_claimed(self) -> Server {
+        let server = self.start();
+        server.add_user("Zoe", &["--admin"]);
+        server
+    }
+}
+
 impl Server {
     /// A server where a name is enough.
     #[track_caller]
@@ -104,7 +114,7 @@ impl Server {
         Server::setup().open().start()
     }
 
-    /// A server that wants passwords.
+    /// A server that wants passwords, and that nobody owns yet: the first account made on it changes that.
     #[track_caller]
     pub fn strict() -> Server {
         Server::setup().start()

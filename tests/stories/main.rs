@@ -5,6 +5,7 @@
 mod harness;
 
 mod child;
+mod claim;
 mod cli;
 mod clock;
 mod comeback;
@@ -28,6 +29,7 @@ mod location;
 mod login;
 mod member;
 mod metrics;
+mod newcomer;
 mod notification;
 mod origin;
 mod pace;

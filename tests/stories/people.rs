@@ -203,7 +203,8 @@ fn who_is_disabled_is_out_and_what_they_wrote_stays() {
     ann.bring(&home, &bob);
     bob.log(&home, "still here");
     let mut socket = bob.socket();
-    let link = secret_of(&ann.post("/api/people/dev-bob/reset", json!({})).ok());
+    let (link, invite) =
+        (secret_of(&ann.post("/api/people/dev-bob/reset", json!({})).ok()), bob.invite(&home));
     let changed = ann.patch("/api/people/dev-bob", json!({ "disabled": true })).ok();
     person(&changed);
     assert_eq!(changed["disabled"], true);
@@ -220,6 +221,10 @@ fn who_is_disabled_is_out_and_what_they_wrote_stays() {
         .post("/api/reset", json!({ "secret": link, "password": NEW }))
         .refused_naming(403, "link");
     ann.post("/api/people/dev-bob/reset", json!({})).refused_naming(400, "disabled");
+    server
+        .person("Eve")
+        .post(&format!("/api/join/{invite}"), json!({}))
+        .refused(400, "Invalid or expired invite");
     assert_eq!(ann.thoughts_in(&home), ["still here"]);
     assert_eq!(ann.members_of(&home).len(), 2);
 
@@ -440,6 +445,7 @@ const MATRIX: &[(&str, &str, &str, &str)] = &[
     ("PUT", "/api/groups/{g}/members/dev-child", r#"{"role":"admin"}"#, "fbfff"),
     ("POST", "/api/groups/{g}/invite", "{}", "+++ff"),
     ("GET", "/api/groups/{g}/invites", "", "+++ff"),
+    ("GET", "/api/groups/{g}/invites/{i}/qr", "", "+++ff"),
     ("DELETE", "/api/groups/{g}/invites/{i}", "", "f+fff!"),
     ("POST", "/api/join/{i}", "{}", "+++++"),
     ("POST", "/api/join/{o}", "{}", "+++f+"),

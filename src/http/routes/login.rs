@@ -35,7 +35,7 @@ pub async fn begin(call: Call<'_>) -> Result<Response> {
     };
     let limits = call.limits();
     let arrival = Arrival { invite, ..arrival(&call) };
-    let old = left_behind(&call);
+    let old = old_login(&call);
     let person = match call.app().settings.open {
         true => None,
         false => Some(check_password(&call, &name, fields.take_text("password")?).await?),
@@ -73,7 +73,7 @@ pub(super) fn arrival(call: &Call<'_>) -> Arrival {
 }
 
 /// The login that a browser leaves behind when it logs in anew. It ends with that.
-pub(super) fn left_behind(call: &Call<'_>) -> Option<TokenId> {
+pub(super) fn old_login(call: &Call<'_>) -> Option<TokenId> {
     let caller = call.caller.as_ref().filter(|caller| caller.source == Source::Cookie)?;
     Some(caller.me.token.id)
 }
@@ -174,7 +174,7 @@ pub async fn reset(call: Call<'_>) -> Result<Response> {
     // Before anything is hashed for it.
     link::check(app.db(), &secret)?;
     let hash = new_hash(app, "password", fields.take_text("password")?).await?;
-    let (limits, arrival, old) = (call.limits(), arrival(&call), left_behind(&call));
+    let (limits, arrival, old) = (call.limits(), arrival(&call), old_login(&call));
     let logged_in = app
         .write(move |tx| {
             if let Some(old) = old {
