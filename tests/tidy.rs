@@ -241,7 +241,9 @@ fn every_dependency_has_its_reason() {
 #[test]
 fn a_noun_has_one_name_on_every_floor() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for noun in ["user", "token", "group", "member", "invite", "deuce", "reaction", "location", "link"] {
+    for noun in
+        ["user", "token", "group", "member", "invite", "deuce", "reaction", "location", "link", "device"]
+    {
         for floor in ["domain", "store", "api"] {
             let path = root.join(format!("src/{floor}/{noun}.rs"));
             assert!(path.exists(), "{} is missing", path.display());

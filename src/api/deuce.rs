@@ -1,6 +1,6 @@
 //! Entries: logging them, taking them back, and reading them.
 
-use crate::api::{group, notification, view};
+use crate::api::{device::Reach, group, notification, view};
 use crate::domain::notification::{Notice, Topic};
 use crate::domain::text::{Lines, clean};
 use crate::domain::{
@@ -19,6 +19,8 @@ pub struct NewDeuce {
     pub thoughts: String,
     /// When; now, if nothing was said.
     pub logged_at: Option<Time>,
+    /// Whether a device asks, which is answered briefly.
+    pub brief: bool,
 }
 
 /// Under which key a request came, and what it was.
@@ -83,7 +85,7 @@ pub fn log(tx: &Tx<'_>, limits: &Limits, me: UserId, new: &NewDeuce, key: Option
         notification::tell_members(tx, limits, id, &author.person(), |choice| choice.entries, &notice)?;
         entries.push(entry);
     }
-    let answer = view::logged(&entries)?;
+    let answer = if new.brief { view::device::logged(&entries)? } else { view::logged(&entries)? };
     if let Some(key) = key {
         let given = Given { request: key.request, answer: answer.clone() };
         store::idempotency::insert(
@@ -172,14 +174,17 @@ pub struct Feed {
     pub next: Option<Cursor>,
 }
 
-/// A page of all the person's groups, or of one.
+/// A page of all the person's groups within their login's reach, or of one.
 ///
 /// # Errors
 /// `Forbidden` for a foreign group.
-pub fn feed(db: &Db, me: UserId, only: Option<GroupId>, page: &Page) -> Result<Feed> {
+pub fn feed(db: &Db, me: UserId, only: Option<GroupId>, reach: &Reach, page: &Page) -> Result<Feed> {
     let groups = match only {
         Some(id) => group::place(db, id, me).map(|_| vec![id])?,
-        None => store::member::groups_of(db, me)?.into_iter().map(|(id, _)| id).collect(),
+        None => {
+            let own = store::member::groups_of(db, me)?.into_iter().map(|(id, _)| id);
+            own.filter(|id| reach.includes(*id)).collect()
+        }
     };
     // One more than asked for tells whether there is a next page.
     let longer = Page { limit: page.limit + 1, ..*page };

@@ -7,6 +7,7 @@
 
 pub mod claim;
 pub mod deuce;
+pub mod device;
 pub mod group;
 pub mod invite;
 pub mod link;
@@ -25,6 +26,7 @@ pub mod reaction;
 pub mod right;
 pub mod room;
 pub mod session;
+pub mod signature;
 mod signed;
 pub mod throttle;
 pub mod thumbnail;
@@ -35,9 +37,9 @@ pub mod view;
 use crate::domain::{Error, Event, Kind, Limits, Person, Result, UserId};
 use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
-pub use crate::store::Db;
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
-use crate::store::{Tx, Writer, backup, lock::Lock, writer::Batch};
+pub use crate::store::{Db, Tx};
+use crate::store::{Writer, backup, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
@@ -87,10 +89,13 @@ pub struct App {
     claimed: std::cell::Cell<bool>,
     recent_logins: RefCell<Recent>,
     uses: RefCell<session::Uses>,
+    devices: RefCell<device::Live>,
     /// What people are called, read once in a turn of the loop.
     names: RefCell<HashMap<UserId, Option<Person>>>,
     /// What signs the tokens that say who they are for.
     token_key: Vec<u8>,
+    /// What the keys that devices sign with are made from.
+    device_key: Vec<u8>,
     idle_reader: Arc<Mutex<Option<Db>>>,
     db: Db,
     writer: Writer,
@@ -109,6 +114,7 @@ impl App {
         backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;
         let first = Db::open(&path)?;
         let token_key = first.write_now(crate::store::secret::token_key)?;
+        let device_key = first.write_now(crate::store::secret::device_key)?;
         let writer = Writer::start(first, limits.store_queue)?;
         let app = App {
             hub: Hub::new(render, limits.outbox_bytes),
@@ -123,8 +129,10 @@ impl App {
             claimed: std::cell::Cell::new(false),
             recent_logins: RefCell::default(),
             uses: RefCell::default(),
+            devices: RefCell::default(),
             names: RefCell::default(),
             token_key,
+            device_key,
             idle_reader: Arc::default(),
             db: Db::open_reader(&path)?,
             writer,

@@ -3,7 +3,7 @@
 //! A bucket holds a minute's worth and fills evenly, so that a page that asks for three hundred
 //! things at once is served, and a loop that never stops is not. Time is the monotonic clock's.
 
-use crate::domain::{Error, Result, UserId};
+use crate::domain::{Error, Result, TokenId, UserId};
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
@@ -43,6 +43,8 @@ pub enum Deed {
 pub enum Doer {
     /// A person.
     User(UserId),
+    /// A device: one gone mad must not lock its person out.
+    Device(TokenId),
     /// An address; of IPv6 the network, because a device has many addresses there.
     Address(IpAddr),
     /// A name tried from an address where its person is known: a stranger there cannot use up the person's tries.

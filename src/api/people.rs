@@ -189,7 +189,7 @@ pub fn change(tx: &Tx<'_>, limits: &Limits, actor: Actor, uid: &str, change: Cha
         store::user::set_disabled(tx, before.id, disabled)?;
         if disabled {
             // Whatever would let them in, or let others in for them.
-            store::token::delete_others(tx, before.id, None)?;
+            store::token::delete_all(tx, before.id)?;
             store::link::delete_of(tx, before.id)?;
             store::invite::delete_of(tx, before.id, None)?;
         }
@@ -215,6 +215,7 @@ pub fn check_not_last_owner(tx: &Tx<'_>, person: &User) -> Result<()> {
 fn bring_under_care(tx: &Tx<'_>, limits: &Limits, person: &User) -> Result<()> {
     store::user::set_child(tx, person.id, true)?;
     store::invite::delete_of(tx, person.id, None)?;
+    store::device::delete_all(tx, person.id)?;
     for (id, room) in store::member::groups_of(tx, person.id)? {
         let place = group::place(tx, id, person.id)?;
         if place.role != Role::Admin {

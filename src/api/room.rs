@@ -4,7 +4,7 @@
 //! that no event falls between what was and what will be.
 
 use crate::api::right::{self, Act};
-use crate::api::{App, group};
+use crate::api::{App, device::Reach, group};
 use crate::domain::{Author, Channel, Code, Error, Event, EventId, GroupId, Kind, Result, RoomId, UserId};
 use crate::hub::{Being, Form, SessionId};
 use crate::store::{self, Db};
@@ -207,14 +207,15 @@ pub struct Listed {
     pub last: Option<EventId>,
 }
 
-/// The rooms somebody may hear: those of their groups, and those by name that have a log.
+/// The rooms somebody may hear within their login's reach: those of their groups, and those by name that have a log.
 ///
 /// # Errors
 /// Those of the storage.
-pub fn list(db: &Db, me: UserId) -> Result<Vec<Listed>> {
-    let groups = store::group::list(db, me)?.into_iter();
+pub fn list(db: &Db, me: UserId, reach: &Reach) -> Result<Vec<Listed>> {
+    let groups = store::group::list(db, me)?.into_iter().filter(|one| reach.includes(one.group.id));
     let groups = groups.map(|one| (one.group.room, Channel::Group(one.group.id).to_string(), one.group.name));
-    let named = if right::check(db, me, Act::Roam).is_ok() { store::room::named(db)? } else { Vec::new() };
+    let roams = *reach == Reach::All && right::check(db, me, Act::Roam).is_ok();
+    let named = if roams { store::room::named(db)? } else { Vec::new() };
     let named = named.into_iter().map(|(room, name)| (room, name.clone(), name));
     let listed = |(room, channel, name)| {
         let seq = store::room::head(db, room)?;

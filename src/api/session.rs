@@ -57,6 +57,14 @@ pub fn note_use(app: &App, token: TokenId, address: IpAddr) {
     app.uses.borrow_mut().note(token, address.to_canonical(), Time::now());
 }
 
+/// When a login was used last since the server was started: now, while it has a socket open.
+pub fn last_use(app: &App, token: TokenId) -> Option<Time> {
+    if app.hub.tokens().contains(&token) {
+        return Some(Time::now());
+    }
+    app.uses.borrow().known.get(&token).map(|used| used.at)
+}
+
 /// One's logins, the one used last first.
 ///
 /// # Errors

@@ -156,8 +156,8 @@ pub fn ended(app: &App, tokens: &[TokenId], ending: Ending) {
 /// Whether a login in use is due to be prolonged. Once a day is enough, and spares the card.
 pub fn due_for_renewal(token: &Token) -> bool {
     const DAY_MILLIS: i64 = 86_400_000;
-    // Also when the clock was set back by more than a day.
-    (Time::now().millis() - token.renewed_at.millis()).abs() >= DAY_MILLIS
+    // Also when the clock was set back by more than a day. A device does not end by itself.
+    token.permits.is_none() && (Time::now().millis() - token.renewed_at.millis()).abs() >= DAY_MILLIS
 }
 
 /// Prolongs a login.

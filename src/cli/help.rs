@@ -15,7 +15,8 @@ Commands:
   user add NAME   make an account; user list, reset, disable, enable, remove,
                   child and owner look after accounts, also while it runs
   invite GROUP    make a link into a group, with a code for phones
-  token add NAME  make a login for a program, also while the server runs
+  token add NAME  make a login for a program or a gadget; token list, remove: see
+                  its devices, and end one; also while the server runs
   backup [DIR]    copy the diary into one verified file, also while it is served
   limits          list every limit with its value, unit and meaning
 
@@ -141,19 +142,29 @@ punctuation are the same account. The last owner stays one.
 
 /// `deuced token --help`.
 pub const TOKEN: &str = "\
-Makes a login for a program and prints its token, this once. The program sends
-it as 'Authorization: Bearer TOKEN'. Works while the server runs.
+Makes logins for programs and gadgets, and ends them. Works while the server
+runs.
 
-Usage: deuced token add NAME [OPTIONS]
+Usage: deuced token add NAME [--notify]
+       deuced token add NAME --device DEVICE --group GROUP... --verb VERB...
+       deuced token list NAME
+       deuced token remove NAME DEVICE
 
-NAME is somebody who has an account; the program acts as that person.
+NAME is somebody who has an account; the program or gadget acts as that person.
+Tokens are printed this once, and are sent as 'Authorization: Bearer TOKEN'.
 
 Options:
-  --notify           may also notify others (POST /api/notifications)
+  --device DEVICE    a name for a gadget, such as 'Bathroom button': it may do
+                     what its verbs say in its groups, and nothing else
+  --group GROUP      a group of that person, by name or id; may be repeated
+  --verb VERB        log, read, chat or notify; may be repeated
+  --notify           a full login that may also notify others
   --data DIR         the server's data directory (see 'deuced serve --help')
   -h, --help         this text
 
-A token that is not used for as long as a login lasts ends.
+A device lasts until it is removed; its key is for requests that are signed
+instead of carrying the token (docs/devices.md). A full login that is not used
+for as long as a login lasts ends.
 ";
 
 /// `deuced backup --help`.

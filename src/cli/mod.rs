@@ -32,7 +32,9 @@ enum Command {
     Serve(Serve),
     AddUser(AddUser),
     People(people::Settings),
-    AddToken(AddToken),
+    AddToken(token::Add),
+    ListTokens(token::List),
+    RemoveToken(token::Remove),
     Backup(Backup),
     Claim(Option<PathBuf>),
     Invite(invite::Settings),
@@ -67,15 +69,6 @@ struct AddUser {
     limits: Limits,
 }
 
-/// The settings of `deuced token add`.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct AddToken {
-    name: String,
-    notify: bool,
-    data: Option<PathBuf>,
-    limits: Limits,
-}
-
 /// The settings of `deuced backup`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Backup {
@@ -105,6 +98,8 @@ pub fn main() -> ExitCode {
         Command::AddUser(settings) => user::add(&settings),
         Command::People(settings) => people::run(&settings),
         Command::AddToken(settings) => token::add(&settings),
+        Command::ListTokens(settings) => token::list(&settings),
+        Command::RemoveToken(settings) => token::remove(&settings),
         Command::Backup(settings) => backup::run(&settings),
         Command::Claim(data) => claim::show(data),
         Command::Invite(settings) => invite::make(&settings),
@@ -199,7 +194,7 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
         Some(Arg::Value(word)) => match word.to_str() {
             Some("serve") => parse_serve(words, environment),
             Some("user") => parse_user(words, environment),
-            Some("token") => parse_token(words, environment),
+            Some("token") => token::parse(words, environment),
             Some("backup") => parse_backup(words, environment),
             Some("claim") => claim::parse(words, environment),
             Some("invite") => invite::parse(words, environment),
@@ -364,34 +359,6 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
     let name = name.filter(|name| !name.trim().is_empty());
     settings.name = name.ok_or("user add: whom? Say 'deuced user add NAME'")?;
     Ok(Command::AddUser(settings))
-}
-
-fn parse_token(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    match words.next().map_err(|error| error.to_string())? {
-        Some(Arg::Value(word)) if word == "add" => parse_add_token(words, environment),
-        Some(Arg::Short('h') | Arg::Long("help")) | None => Ok(Command::Help(help::TOKEN)),
-        Some(Arg::Value(word)) => Err(format!("'token {}' is not a command", word.to_string_lossy())),
-        Some(other) => Err(other.unexpected().to_string()),
-    }
-}
-
-fn parse_add_token(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let mut settings = AddToken { limits: limits_from(environment)?, ..AddToken::default() };
-    settings.data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
-    while let Some(word) = words.next().map_err(plain)? {
-        match word {
-            Arg::Value(value) if settings.name.is_empty() => settings.name = value.string().map_err(plain)?,
-            Arg::Long("notify") => settings.notify = true,
-            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::TOKEN)),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    match settings.name.trim().is_empty() {
-        true => Err("token add: whose? Say 'deuced token add NAME'".to_owned()),
-        false => Ok(Command::AddToken(settings)),
-    }
 }
 
 fn parse_backup(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {

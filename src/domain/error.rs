@@ -22,6 +22,11 @@ pub enum Code {
     NotFound,
     /// The same idempotency key came with another request.
     KeyReused,
+    /// A signed request came with a counter that is not above the last.
+    Counter {
+        /// The last one.
+        last: i64,
+    },
     /// Too many requests; come back after so many seconds.
     TooMany {
         /// Seconds after which the same request will be accepted.

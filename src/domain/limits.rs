@@ -99,6 +99,7 @@ limits! {
     thoughts_characters = 1000, 0..=100_000, "characters", "an entry's thoughts; 400";
     location_characters = 100, 1..=1000, "characters", "a place's name; 400";
     emoji_characters = 10, 1..=100, "code points", "a reaction; 400";
+    device_name_characters = 60, 1..=200, "characters", "a device's name; 400";
     message_bytes = 1_048_576, 1024..=16_777_216, "bytes", "a chat page's message, where the contract knows no length; passed over";
     notification_bytes = 4096, 64..=65_536, "bytes", "the data of a notification; 400";
     picture_bytes = 5_242_880, 1024..=67_108_864, "bytes", "an uploaded picture; 413";
@@ -113,6 +114,7 @@ limits! {
     locations_per_user = 200, 1..=10_000, "places", "places added by one person; 400";
     reactions_per_entry = 200, 1..=100_000, "reactions", "reactions to one entry; 400";
     sessions_per_user = 100, 1..=10_000, "logins", "logins of one person; the oldest ends";
+    devices_per_user = 50, 0..=10_000, "devices", "devices of one person; 403";
     idempotency_keys_per_user = 10_000, 100..=1_000_000, "keys", "remembered keys of one person; the oldest is forgotten";
     events_per_room = 100_000, 100..=100_000_000, "events", "events kept for catching up; older ones are trimmed";
     notifications_per_user = 1000, 10..=1_000_000, "events", "notifications and read marks kept of one person; older ones are trimmed";

@@ -3,6 +3,7 @@
 //! Nothing here waits, reads a file, or knows JSON, SQL or HTTP.
 
 pub mod deuce;
+pub mod device;
 pub mod error;
 pub mod event;
 pub mod group;
@@ -22,6 +23,7 @@ pub mod token;
 pub mod user;
 
 pub use deuce::Entry;
+pub use device::{Device, Permit, Permits};
 pub use error::{Code, Error, Result};
 pub use event::{Author, Event, Kind, Whisper, WhisperKind};
 pub use group::{Group, GroupSummary};

@@ -1,7 +1,7 @@
 //! A login: what proves who is asking.
 
 use crate::domain::text::is_invisible;
-use crate::domain::{Time, TokenId, UserId, id};
+use crate::domain::{Permits, Time, TokenId, UserId, id};
 use sha2::{Digest, Sha256};
 
 /// A login's row.
@@ -17,6 +17,8 @@ pub struct Token {
     pub expires_at: Time,
     /// Whether it may be used to notify others.
     pub may_notify: bool,
+    /// What it may do at most, if it is a device's; a full login has no such bounds.
+    pub permits: Option<Permits>,
 }
 
 /// A login as its owner sees it in a list.

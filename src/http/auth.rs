@@ -1,12 +1,15 @@
 //! Who is asking: credentials, cookies, and whether the page behind a request may use them.
 
+use crate::api::device::{self, Claim, MOST_COUNTER, Signed};
+use crate::api::pace::Doer;
+use crate::api::signature;
 use crate::api::token::{self, Me};
-use crate::domain::{Limits, Secret};
+use crate::domain::{Code, Limits, Secret, TokenId};
 use crate::http::Server;
 use crate::http::address::{Peer, is_home_host, is_own_origin};
 use crate::http::error::{Failure, Result};
 use crate::http::guard::Head;
-use crate::http::message::{Headers, Method};
+use crate::http::message::{Headers, Method, Request};
 
 /// The name of our cookie.
 const COOKIE: &str = "deuced";
@@ -16,6 +19,8 @@ const COOKIE: &str = "deuced";
 pub enum Source {
     /// The `Authorization` header: sent on purpose, free of cross-site worries.
     Bearer,
+    /// A signature in the `Authorization` header: the secret itself is never sent.
+    Signature,
     /// A subprotocol offered, for sockets only.
     Subprotocol,
     /// The `token` of the query, for sockets only.
@@ -33,6 +38,18 @@ pub struct Caller {
     pub source: Source,
     /// The secret, if it was one, to be handed back when the cookie is renewed.
     pub secret: Option<Secret>,
+    /// What was signed, if it was a signature.
+    pub signed: Option<Signed>,
+}
+
+impl Caller {
+    /// Who is counted for what they do.
+    pub fn doer(&self) -> Doer {
+        match self.me.token.permits {
+            Some(_) => Doer::Device(self.me.token.id),
+            None => Doer::User(self.me.user),
+        }
+    }
 }
 
 /// The credential of a request, if it has one: `Authorization` before the cookie.
@@ -42,13 +59,51 @@ fn presented(headers: &Headers) -> Option<(Source, &str)> {
 }
 
 fn bearer(headers: &Headers) -> Option<&str> {
-    let (scheme, rest) = headers.get("authorization")?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+    authorization(headers, "bearer")
 }
+
+/// What follows a scheme in the `Authorization` header.
+fn authorization<'a>(headers: &'a Headers, wanted: &str) -> Option<&'a str> {
+    let (scheme, rest) = headers.get("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(wanted).then(|| rest.trim())
+}
+
+/// The scheme of signed requests.
+const SIGNED: &str = "deuced";
 
 /// Whether the request speaks for itself, whatever page it comes from.
 pub fn has_bearer(headers: &Headers) -> bool {
-    bearer(headers).is_some()
+    bearer(headers).is_some() || authorization(headers, SIGNED).is_some()
+}
+
+/// Reads `key="12", counter="41", signature="…"`, each once, in any order, with or without the quotes.
+fn claim(text: &str) -> Option<Claim> {
+    let (mut key, mut counter, mut signature) = (None, None, None);
+    for part in text.split(',') {
+        let (name, value) = part.split_once('=')?;
+        let value = value.trim();
+        let value = value.strip_prefix('"').map_or(Some(value), |rest| rest.strip_suffix('"'))?;
+        let place = match name.trim() {
+            "key" => &mut key,
+            "counter" => &mut counter,
+            "signature" => &mut signature,
+            _ => return None,
+        };
+        if place.replace(value).is_some() {
+            return None;
+        }
+    }
+    Some(Claim {
+        device: TokenId(number(key?)?),
+        counter: number(counter?)?,
+        signature: signature::from_hex(signature?)?,
+    })
+}
+
+/// A number from 1 in its one spelling, so that the text that was signed is the text that is checked.
+fn number(text: &str) -> Option<i64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|number| plain && (1..=MOST_COUNTER).contains(number))
 }
 
 /// Our cookie's value. Other cookies of the host may hold anything, also what is not UTF-8.
@@ -63,6 +118,20 @@ fn cookie(headers: &Headers) -> Option<&str> {
 ///
 /// # Errors
 /// 401 when one came that is not, or no longer, good. A bad cookie is to be cleared.
+pub fn caller_of(server: &Server, request: &Request) -> Result<Option<Caller>> {
+    let Some(text) = authorization(&request.headers, SIGNED) else { return caller(server, &request.headers) };
+    let malformed = "Authorization: must be Deuced key=\"…\", counter=\"…\", signature=\"…\"";
+    let claim = claim(text).ok_or_else(|| Failure::new(401, malformed))?;
+    let (method, target) = (request.method.name(), request.raw_target());
+    let recognised = device::recognise(&server.app, claim, method, target, &request.body);
+    let (me, signed) = recognised.map_err(|error| refused(server, error))?;
+    Ok(Some(Caller { me, source: Source::Signature, secret: None, signed: Some(signed) }))
+}
+
+/// As [`caller_of`], by what the head alone can prove.
+///
+/// # Errors
+/// As [`caller_of`].
 pub fn caller(server: &Server, headers: &Headers) -> Result<Option<Caller>> {
     let Some((source, text)) = presented(headers) else { return Ok(None) };
     recognise(server, source, text).map(Some)
@@ -79,6 +148,10 @@ pub fn socket_caller(server: &Server, head: &Head, offers: &[&str]) -> Result<Op
         (_, _, Some(text)) => Some((Source::Query, text)),
         (cookie, ..) => cookie,
     };
+    if authorization(&head.headers, SIGNED).is_some() {
+        // Nothing of what a socket says later would be signed.
+        return Err(Failure::new(401, "Authorization: a socket is not opened by a signature"));
+    }
     let Some((source, text)) = found else { return Ok(None) };
     recognise(server, source, text).map(Some)
 }
@@ -95,16 +168,23 @@ fn token_of<'a>(offers: &[&'a str]) -> Option<&'a str> {
 }
 
 fn recognise(server: &Server, source: Source, text: &str) -> Result<Caller> {
-    let recognised = token::recognise_text(&server.app, text);
-    recognised.map(|me| Caller { me, source, secret: Secret::parse(text) }).map_err(|error| {
-        let unauthorized = error.code == crate::domain::Code::Unauthorized;
-        if unauthorized {
-            server.app.failed_logins.set(server.app.failed_logins.get() + 1);
+    match token::recognise_text(&server.app, text) {
+        Ok(me) => Ok(Caller { me, source, secret: Secret::parse(text), signed: None }),
+        Err(error) => {
+            let unauthorized = error.code == Code::Unauthorized;
+            let mut failure = refused(server, error);
+            failure.clear_cookie = unauthorized && source == Source::Cookie;
+            Err(failure)
         }
-        let mut failure = Failure::from(error);
-        failure.clear_cookie = unauthorized && source == Source::Cookie;
-        failure
-    })
+    }
+}
+
+/// Counts a credential that is not good.
+fn refused(server: &Server, error: crate::domain::Error) -> Failure {
+    if error.code == Code::Unauthorized {
+        server.app.failed_logins.set(server.app.failed_logins.get() + 1);
+    }
+    error.into()
 }
 
 /// Refuses what a foreign page makes a browser do in its user's name. A request that changes
@@ -155,4 +235,39 @@ pub fn set_cookie(secret: &Secret, limits: &Limits, peer: &Peer) -> String {
 /// The cookie that ends the cookie.
 pub fn clear_cookie() -> String {
     format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_has_one_reading() {
+        let signature = "0f".repeat(32);
+        let claimed = Claim { device: TokenId(12), counter: 41, signature: [15; 32] };
+        for good in [
+            format!(r#"key="12", counter="41", signature="{signature}""#),
+            format!("key=12,counter=41,signature={}", signature.to_uppercase()),
+            format!(r#"signature="{signature}" , counter=41, key="12""#),
+        ] {
+            assert_eq!(claim(&good), Some(claimed), "{good}");
+        }
+        for bad in [
+            String::new(),
+            "key=12,counter=41".to_owned(),
+            format!("key=12,counter=41,signature={signature},signature={signature}"),
+            format!("key=12,counter=41,signature={signature},more=1"),
+            format!("key=12,counter=041,signature={signature}"),
+            format!("key=12,counter=0,signature={signature}"),
+            format!("key=12,counter=-1,signature={signature}"),
+            format!("key=12,counter=+1,signature={signature}"),
+            format!("key=12,counter=9007199254740992,signature={signature}"),
+            format!("key=12,counter=99999999999999999999,signature={signature}"),
+            format!("key=\"12,counter=41,signature={signature}"),
+            format!("key=,counter=41,signature={signature}"),
+            format!("key=12,counter=41,signature={}", &signature[1..]),
+        ] {
+            assert_eq!(claim(&bad), None, "{bad}");
+        }
+    }
 }

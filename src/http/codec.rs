@@ -55,7 +55,7 @@ pub fn decode(head: Head, body: Vec<u8>) -> Result<Request, Refusal> {
 ///
 /// A header value that may not go on the wire is sent empty, and the log says so.
 pub fn encode(response: Response, head_only: bool, keep_alive: bool, out: &mut Vec<u8>) {
-    let Response { status, headers, body } = response;
+    let Response { status, headers, body, .. } = response;
     let status = if (100..1000).contains(&status) {
         status
     } else {

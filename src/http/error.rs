@@ -14,6 +14,8 @@ pub struct Failure {
     message: String,
     code: Option<&'static str>,
     retry_after: Option<u32>,
+    /// The last counter that a device used for signing, and what proves it.
+    counter: Option<Box<(i64, String)>>,
     allow: Option<String>,
     cause: Option<String>,
     /// Whether the client's cookie is good for nothing and should go.
@@ -28,6 +30,7 @@ impl Failure {
             message: message.into(),
             code: None,
             retry_after: None,
+            counter: None,
             allow: None,
             cause: None,
             clear_cookie: false,
@@ -39,6 +42,12 @@ impl Failure {
         Failure { allow: Some(allow), ..Failure::new(405, "Method not allowed") }
     }
 
+    /// Adds what proves a counter to whoever signed the request.
+    pub fn proven(mut self, prove: impl FnOnce(i64) -> String) -> Failure {
+        self.counter = self.counter.map(|counter| Box::new((counter.0, prove(counter.0))));
+        self
+    }
+
     /// The answer. What the client must not read goes to the log, under the same request id.
     pub fn into_response(self, request_id: &str) -> Response {
         if let Some(cause) = &self.cause {
@@ -48,6 +57,10 @@ impl Failure {
         if let Some(code) = self.code {
             body["code"] = code.into();
             body["status"] = self.status.into();
+        }
+        if let Some((last, proof)) = self.counter.map(|counter| *counter) {
+            body["counter"] = last.into();
+            body["proof"] = proof.into();
         }
         let mut response = Response::json(self.status, body.to_string());
         if let Some(seconds) = self.retry_after {
@@ -67,6 +80,7 @@ impl From<Error> for Failure {
             Code::Unauthorized => 401,
             Code::Forbidden | Code::Limit => 403,
             Code::NotFound => 404,
+            Code::Counter { .. } => 409,
             Code::KeyReused => 422,
             Code::TooMany { .. } => 429,
             Code::Internal => 500,
@@ -78,8 +92,13 @@ impl From<Error> for Failure {
             Code::Unavailable => Some(1),
             _ => None,
         };
+        // The proof is the caller's to add.
+        let counter = match error.code {
+            Code::Counter { last } => Some(Box::new((last, String::new()))),
+            _ => None,
+        };
         let code = matches!(error.code, Code::TooMany { .. }).then_some("RATE_LIMIT_EXCEEDED");
-        Failure { retry_after, code, cause: error.cause, ..Failure::new(status, error.message) }
+        Failure { retry_after, counter, code, cause: error.cause, ..Failure::new(status, error.message) }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Head {
     /// never in HTTP/1.0 (RFC 9110 section 7.8); method, version, key and origin are the upgrade's business.
     pub upgrade_websocket: bool,
     raw_path: (u32, u32),
+    /// Where the path with its query lies.
+    pub(super) raw_target: (u32, u32),
 }
 
 impl Head {
@@ -90,6 +92,7 @@ pub(super) fn judge(bytes: Vec<u8>) -> Result<Judged, Refusal> {
         keep_alive: !http10 && !headers.has_member("connection", "close"),
         http10,
         upgrade_websocket,
+        raw_target: (place.0 + target.raw_path.0 as u32, place.1),
         raw_path: (place.0 + target.raw_path.0 as u32, place.0 + target.raw_path.1 as u32),
         headers,
     };

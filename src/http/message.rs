@@ -94,6 +94,7 @@ pub struct Request {
     pub keep_alive: bool,
     /// Whether the client speaks HTTP/1.0.
     pub http10: bool,
+    raw_target: (u32, u32),
 }
 
 impl Request {
@@ -104,11 +105,17 @@ impl Request {
             path: head.path,
             query: head.query,
             headers: head.headers,
+            raw_target: head.raw_target,
             host: head.host,
             body,
             keep_alive: head.keep_alive,
             http10: head.http10,
         }
+    }
+
+    /// The path with its query as they stand in the request line. The scan of the head lets only ASCII be there.
+    pub fn raw_target(&self) -> &str {
+        std::str::from_utf8(self.headers.slice(self.raw_target)).unwrap_or_default()
     }
 }
 
@@ -225,6 +232,8 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The content.
     pub body: Body,
+    /// Whether it goes to a gadget that counts bytes: no field is added that it can do without.
+    pub brief: bool,
 }
 
 /// The content of an answer.
@@ -253,13 +262,13 @@ impl Response {
     /// An answer without content.
     pub fn empty(status: u16) -> Self {
         let (headers, body) = (Vec::new(), Body::Empty);
-        Self { status, headers, body }
+        Self { status, headers, body, brief: false }
     }
 
     /// An answer with this content and its type.
     pub fn new(status: u16, content_type: &'static str, body: Body) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
-        Self { status, headers, body }
+        Self { status, headers, body, brief: false }
     }
 
     /// An answer whose content is this JSON text.

@@ -20,6 +20,7 @@ pub mod message;
 pub mod multipart;
 pub mod router;
 pub mod routes;
+pub mod scope;
 pub mod serve;
 pub mod share;
 mod target;

@@ -1,6 +1,7 @@
 //! Which path and method is which verb, and what every request goes through on its way there and
 //! every answer on its way back.
 
+use crate::api::device::{self, Reach};
 use crate::api::pace::{Deed, Doer};
 use crate::api::{session, token};
 use crate::http::address::Peer;
@@ -8,7 +9,7 @@ use crate::http::auth::{self, Caller, Source};
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Method, Request, Response};
 use crate::http::routes::{self, Call, claim};
-use crate::http::{Server, files};
+use crate::http::{Server, files, scope};
 use std::{net::IpAddr, rc::Rc};
 
 /// What can be asked of the server over HTTP.
@@ -136,6 +137,12 @@ pub enum Verb {
     ShowPicture,
     /// What the server counts, for monitoring.
     Metrics,
+    /// The caller's devices.
+    ListDevices,
+    /// Makes a device.
+    CreateDevice,
+    /// Ends a device.
+    DeleteDevice,
     /// Whether the server is well.
     Health,
 }
@@ -215,6 +222,9 @@ pub const ROUTES: &[Route] = &[
     session(Method::Get, &["api", "groups", ":", "notifications"], Verb::ShowChoice),
     session(Method::Put, &["api", "groups", ":", "notifications"], Verb::Choose),
     session(Method::Patch, &["api", "groups", ":", "notifications"], Verb::Choose),
+    session(Method::Get, &["api", "devices"], Verb::ListDevices),
+    session(Method::Post, &["api", "devices"], Verb::CreateDevice),
+    session(Method::Delete, &["api", "devices", ":"], Verb::DeleteDevice),
     public(Method::Get, &["metrics"], Verb::Metrics),
     public(Method::Post, &["api", "claim"], Verb::Claim),
     public(Method::Get, &["api", "login"], Verb::LoginPage),
@@ -294,6 +304,9 @@ pub async fn answer(server: &Rc<Server>, target: Target, request: Request, addre
         }
     };
     let cached = response.headers.iter().any(|(name, _)| *name == "cache-control");
+    if response.brief {
+        return response;
+    }
     let response = if routed && !cached { response.with("cache-control", "no-store") } else { response };
     response.with("x-content-type-options", "nosniff").with("x-request-id", request_id)
 }
@@ -319,8 +332,10 @@ async fn handle(
     if !auth::has_bearer(&request.headers) {
         auth::check_page(server, request.method, &request.headers, &request.host)?;
     }
-    let caller = match (auth::caller(server, &request.headers), route.public) {
-        (Ok(Some(caller)), _) => Some(caller),
+    let caller = match (auth::caller_of(server, &request), route.public) {
+        // Where everybody may come, a device is nobody: it is not logged out, and sees what strangers see.
+        (Ok(Some(caller)), true) => Some(caller).filter(|caller| caller.me.token.permits.is_none()),
+        (Ok(Some(caller)), false) => Some(caller),
         (Ok(None) | Err(_), true) => None,
         (Ok(None), false) => {
             return pace_stranger(server, &peer).and(Err(crate::domain::Error::unauthorized().into()));
@@ -333,19 +348,40 @@ async fn handle(
     }
     let renewal = caller.clone().filter(|caller| token::due_for_renewal(&caller.me.token));
     let renewing_peer = renewal.as_ref().map(|_| peer.clone());
-    let call = Call { server, request, params: target.params, caller, peer, request_id };
-    let response = routes::dispatch(route.verb, call).await?;
+    let signed = caller.as_ref().and_then(|caller| caller.signed.clone());
+    let reach = match &caller {
+        Some(caller) => Reach::of(server.app.db(), &caller.me.token)?,
+        None => Reach::All,
+    };
+    let call = Call { server, request, params: target.params, caller, reach, peer, request_id };
+    let response = carry_out(route, call).await.map_err(|failure| match &signed {
+        Some(signed) => failure.proven(|counter| signed.prove(counter)),
+        None => failure,
+    })?;
     match renewal.zip(renewing_peer) {
         Some((caller, peer)) => renew(server, &caller, &peer, response).await,
         None => Ok(response),
     }
 }
 
+/// Calls the handler, if the caller's login covers that.
+async fn carry_out(route: &Route, call: Call<'_>) -> Result<Response> {
+    scope::check(route.verb, &call)?;
+    let claim = call.caller.as_ref().and_then(|caller| caller.signed.as_ref()).map(|signed| signed.claim);
+    // What changes something has its counter looked at in its transaction.
+    if let Some(claim) = claim.filter(|_| route.method == Method::Get) {
+        if let Some(until) = device::take_read(&call.server.app, &claim)? {
+            call.server.app.write(move |tx| device::reserve(tx, claim.device, until)).await?;
+        }
+    }
+    routes::dispatch(route.verb, call).await
+}
+
 fn keep_pace(server: &Server, peer: &Peer, caller: Option<&Caller>) -> Result<()> {
     match caller {
         Some(caller) => {
             let per_minute = server.app.limits().api_requests_per_minute;
-            Ok(server.app.pace.borrow_mut().take(Deed::Request, Doer::User(caller.me.user), per_minute)?)
+            Ok(server.app.pace.borrow_mut().take(Deed::Request, caller.doer(), per_minute)?)
         }
         None => pace_stranger(server, peer),
     }

@@ -2,10 +2,10 @@
 //! (path, method and headers, Origin, credentials, capacity).
 
 use crate::api::room::{self, Who};
-use crate::api::{App, user};
+use crate::api::{App, device, user};
 use crate::domain::text::is_invisible;
 use crate::domain::token::base64;
-use crate::domain::{self, Author, Channel, Code, Error, UserId};
+use crate::domain::{self, Author, Channel, Code, Error, Permit, Token, UserId};
 use crate::http::Server;
 use crate::http::auth::{self, Source};
 use crate::http::guard::Head;
@@ -110,6 +110,9 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
             false => refusal(401),
         })?;
     let user = caller.as_ref().map(|caller| caller.me.user);
+    if let Some(caller) = &caller {
+        check_scope(server, path, &caller.me.token).map_err(|_| refusal(403))?;
+    }
     let guest = server.app.settings.guests && auth::is_own_page(&head.headers, &head.host);
     let endpoint =
         endpoint(server, path, head, user, guest).map_err(|error| refusal(status_of(&error, path)))?;
@@ -135,11 +138,31 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
     let owner = caller.map(|caller| Owner {
         user: caller.me.user,
         token: caller.me.token.id,
+        permits: caller.me.token.permits,
         // The diary's page asks for nothing and expects all its groups; whoever names a
         // subprotocol is another kind of client and will ask.
-        follows: *path == Path::Ws && caller.source == Source::Cookie && offers.is_empty(),
+        follows: *path == Path::Ws
+            && caller.source == Source::Cookie
+            && offers.is_empty()
+            && caller.me.token.permits.is_none(),
     });
     Ok(Accepted { answer, owner, endpoint, greeting, guest, place, anonymous_place })
+}
+
+/// Refuses a socket to a device that could neither hear nor say anything there. What it may hear and say on a socket
+/// is judged word by word (`ws/talk/scope.rs`); a chat page hears its room without asking, so that is judged here.
+fn check_scope(server: &Server, path: &Path, token: &Token) -> domain::Result<()> {
+    let Some(permits) = token.permits else { return Ok(()) };
+    match path {
+        Path::Ws | Path::Realtime | Path::Root if permits.include(Permit::Chat) => Ok(()),
+        Path::Ws | Path::Realtime | Path::Root => device::check_permit(permits, Some(Permit::Read)),
+        Path::Room(name) => {
+            device::check_permit(permits, Some(Permit::Read))?;
+            device::check_channel(server.app.db(), token.id, &Channel::parse(name)?)
+        }
+        // There one hears oneself, with one's e-mail address.
+        Path::Echo => device::check_permit(permits, None),
+    }
 }
 
 /// The native protocol's name (`docs/native.md`).

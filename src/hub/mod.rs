@@ -19,7 +19,7 @@ mod session;
 mod simulation;
 mod tally;
 
-use crate::domain::{Event, RoomId, TokenId, UserId, Whisper};
+use crate::domain::{Event, Permits, RoomId, TokenId, UserId, Whisper};
 use session::Session;
 use slab::Slab;
 use std::{
@@ -97,6 +97,8 @@ pub struct Owner {
     pub user: UserId,
     /// The login that opened it; it ends with the login.
     pub token: TokenId,
+    /// What the login may do at most, if it is a device's. The hub itself does not judge.
+    pub permits: Option<Permits>,
     /// Whether it hears every group of the person without asking.
     pub follows: bool,
 }

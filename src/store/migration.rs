@@ -21,6 +21,7 @@ pub const STEPS: &[&str] = &[
     include_str!("../../migrations/0011_notification.sql"),
     include_str!("../../migrations/0012_secret.sql"),
     include_str!("../../migrations/0013_link.sql"),
+    include_str!("../../migrations/0014_device.sql"),
 ];
 
 /// Marks a file as ours (`application_id`): "deuc".

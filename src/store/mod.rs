@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod claim;
 pub mod deuce;
+pub mod device;
 pub mod error;
 pub mod group;
 pub mod idempotency;

@@ -1,7 +1,7 @@
 //! Logins' rows.
 
 use crate::domain::token::Login;
-use crate::domain::{Result, Time, Token, TokenId, UserId};
+use crate::domain::{Permits, Result, Time, Token, TokenId, UserId};
 use crate::store::{Db, Tx, time_at};
 use rusqlite::{Row, params};
 
@@ -12,6 +12,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         renewed_at: time_at(row, 2)?,
         expires_at: time_at(row, 3)?,
         may_notify: row.get(4)?,
+        permits: row.get::<_, Option<i64>>(5)?.map(Permits::from_bits),
     })
 }
 
@@ -19,7 +20,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
 macro_rules! token_query {
     ($where:literal) => {
         concat!(
-            "SELECT token.id, token.user_id, token.renewed_at, token.expires_at, token.may_notify
+            "SELECT token.id, token.user_id, token.renewed_at, token.expires_at, token.may_notify, token.permits
              FROM token JOIN user ON user.id = token.user_id AND user.disabled_at IS NULL WHERE ",
             $where
         )
@@ -78,10 +79,10 @@ pub fn delete(tx: &Tx<'_>, id: TokenId) -> Result<()> {
     Ok(())
 }
 
-/// The logins of a person that have not ended, newest first.
+/// The logins of a person that have not ended, newest first. Devices are listed by themselves.
 pub fn list(db: &Db, user: UserId, now: Time) -> Result<Vec<Login>> {
     let sql = "SELECT id, agent, made_at, renewed_at, expires_at FROM token
-               WHERE user_id = ?1 AND expires_at > ?2 ORDER BY id DESC";
+               WHERE user_id = ?1 AND permits IS NULL AND expires_at > ?2 ORDER BY id DESC";
     db.all(sql, params![user.0, now.millis()], |row| {
         Ok(Login {
             id: TokenId(row.get(0)?),
@@ -95,12 +96,15 @@ pub fn list(db: &Db, user: UserId, now: Time) -> Result<Vec<Login>> {
 
 /// Ends a login of a person; `false` when they have none of that number.
 pub fn delete_own(tx: &Tx<'_>, user: UserId, id: TokenId) -> Result<bool> {
-    Ok(tx.execute("DELETE FROM token WHERE id = ?1 AND user_id = ?2", params![id.0, user.0])? == 1)
+    Ok(tx.execute(
+        "DELETE FROM token WHERE id = ?1 AND user_id = ?2 AND permits IS NULL",
+        params![id.0, user.0],
+    )? == 1)
 }
 
-/// Ends the logins of a person, one aside.
+/// Ends the logins of a person, one aside. Devices stay: they are ended one by one, by name.
 pub fn delete_others(tx: &Tx<'_>, user: UserId, keep: Option<TokenId>) -> Result<()> {
-    let sql = "DELETE FROM token WHERE user_id = ?1 AND id IS NOT ?2";
+    let sql = "DELETE FROM token WHERE user_id = ?1 AND permits IS NULL AND id IS NOT ?2";
     tx.execute(sql, params![user.0, keep.map(|keep| keep.0)])?;
     Ok(())
 }
@@ -111,14 +115,15 @@ pub fn delete_all(tx: &Tx<'_>, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Removes a person's logins that have ended, and the oldest beyond `keep`; returns the latter.
+/// Removes a person's logins that have ended, and the oldest beyond `keep`; returns the latter. Devices are no part of
+/// this: a button must not stop because somebody logged in often.
 pub fn trim(tx: &Tx<'_>, user: UserId, keep: u64) -> Result<Vec<TokenId>> {
     tx.execute(
         "DELETE FROM token WHERE user_id = ?1 AND expires_at <= ?2",
         params![user.0, tx.now().millis()],
     )?;
     let sql = "DELETE FROM token WHERE id IN
-                   (SELECT id FROM token WHERE user_id = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)
+                   (SELECT id FROM token WHERE user_id = ?1 AND permits IS NULL ORDER BY id DESC LIMIT -1 OFFSET ?2)
                RETURNING id";
     tx.all(sql, params![user.0, keep as i64], |row| Ok(TokenId(row.get(0)?)))
 }

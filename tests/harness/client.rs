@@ -89,6 +89,11 @@ impl Client {
         Client { bearer: Some(self.token()), cookie: Mutex::new(None), ..self.twin() }
     }
 
+    /// A gadget that was given this token. It is nobody in particular: what it may see of its person is what others may.
+    pub fn gadget(&self, token: &str) -> Client {
+        Client { bearer: Some(token.to_owned()), ..Client::new(self.place.clone()) }
+    }
+
     #[track_caller]
     pub fn id(&self) -> String {
         self.identity.lock().unwrap().clone().expect("logged in").0

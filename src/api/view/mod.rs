@@ -1,6 +1,7 @@
 //! The JSON shapes of the nouns, the same for both doors. Field names and their order are the
 //! contract's; nothing here decides what may be seen, except that only the owner sees an e-mail.
 
+pub mod device;
 pub mod export;
 mod invite;
 pub mod people;

@@ -1,10 +1,11 @@
 //! Entries.
 
 use super::{Call, ok, write_cursor};
-use crate::api::Db;
 use crate::api::deuce::{self, Key, NewDeuce, Page};
+use crate::api::device::Reach;
 use crate::api::pace::Deed;
 use crate::api::view;
+use crate::api::{Db, Tx};
 use crate::domain::deuce::{logged_at_millis, parse_logged_at};
 use crate::domain::{EntryId, Error, GroupId, Limits, Time};
 use crate::http::body::{Fields, Number, Value};
@@ -17,7 +18,14 @@ pub async fn log(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
     call.pace(Deed::Deuce, limits.deuces_per_minute)?;
     let key = key(&call.request)?;
-    let new = new_deuce(call.fields()?, &limits)?;
+    let new = new_deuce(&call, &limits)?;
+    if let Some((device, _)) = call.device() {
+        // Keys are a device's own: another's answer may say more than this one is to know.
+        let key = key.map(|key| Key { key: format!("\u{1}{} {}", device.0, key.key), ..key });
+        let log = move |tx: &Tx<'_>| Ok(deuce::log(tx, &limits, me, &new, key.as_ref())?.answer);
+        let answer = call.write_once(log).await?;
+        return Ok(Response { brief: true, ..Response::json(200, answer) });
+    }
     let logged = call.app().write(move |tx| deuce::log(tx, &limits, me, &new, key.as_ref())).await?;
     let response = Response::json(200, logged.answer);
     Ok(if logged.replayed { response.with("idempotent-replay", "true") } else { response })
@@ -36,30 +44,58 @@ fn key(request: &Request) -> Result<Option<Key>> {
     }
 }
 
-fn new_deuce(mut fields: Fields, limits: &Limits) -> Result<NewDeuce> {
-    let groups = groups(&mut fields, limits)?;
+fn new_deuce(call: &Call<'_>, limits: &Limits) -> Result<NewDeuce> {
+    let mut fields = call.fields()?;
+    let named = match named_groups(call)? {
+        named if named.is_empty() => vec![implied_group(call)?],
+        named => named,
+    };
+    let groups = each_once(named, limits)?;
     let location = fields.take_text("location")?.ok_or_else(|| Error::invalid("location: is required"))?;
+    let silent = call.device().map(|_| String::new());
     let thoughts = fields
         .take_text("thoughts")?
+        .or(silent)
         .ok_or_else(|| Error::invalid("thoughts: is required, but may be empty"))?;
     Ok(NewDeuce {
         groups,
         location: deuce::clean_location(&location, limits)?,
         thoughts: deuce::clean_thoughts(&thoughts, limits)?,
         logged_at: logged_at(&mut fields)?,
+        brief: call.device().is_some(),
     })
 }
 
-/// The groups named, in order, each once.
-fn groups(fields: &mut Fields, limits: &Limits) -> Result<Vec<String>> {
-    let named = match fields.take_texts("groupIds")? {
-        Some(named) if named.is_empty() => {
-            return Err(Error::invalid("At least one group must be selected").into());
-        }
-        Some(named) => named,
+/// The groups named in a request to log; none if it names none.
+///
+/// # Errors
+/// 400 when what is named is no list of texts, or an empty one.
+pub fn named_groups(call: &Call<'_>) -> Result<Vec<String>> {
+    let mut fields = call.fields()?;
+    match fields.take_texts("groupIds")? {
+        Some(named) if named.is_empty() => Err(Error::invalid("At least one group must be selected").into()),
+        Some(named) => Ok(named),
+        None => Ok(fields.take_text("groupId")?.into_iter().collect()),
+    }
+}
+
+/// The group meant when none is named: a device's only one.
+fn implied_group(call: &Call<'_>) -> Result<String> {
+    match &call.reach {
         // The contract's words for a request without any group.
-        None => vec![fields.take_text("groupId")?.unwrap_or_else(|| "undefined".to_owned())],
-    };
+        Reach::All => Ok("undefined".to_owned()),
+        Reach::Only(groups) => match groups[..] {
+            [group] => Ok(group.to_string()),
+            [] => Err(Error::forbidden("groupIds: this device is in no group any more").into()),
+            _ => {
+                Err(Error::invalid("groupIds: is required, because this device is in several groups").into())
+            }
+        },
+    }
+}
+
+/// The groups in order, each once.
+fn each_once(named: Vec<String>, limits: &Limits) -> Result<Vec<String>> {
     let mut groups: Vec<String> = Vec::with_capacity(named.len());
     for name in named {
         if !groups.iter().any(|group| group.eq_ignore_ascii_case(&name)) {
@@ -96,8 +132,9 @@ pub async fn feed(call: Call<'_>) -> Result<Response> {
     let most = call.app().limits().page_entries;
     let page = call.page()?.unwrap_or(Page { limit: most.min(50), offset: 0, after: None });
     let me = call.me()?;
+    let reach = call.reach.clone();
     let read = move |db: &Db| {
-        let feed = deuce::feed(db, me, group, &page)?;
+        let feed = deuce::feed(db, me, group, &reach, &page)?;
         Ok((view::feed(&feed.entries)?, feed.next))
     };
     let (text, next) = call.app().read_aside(read).await?;

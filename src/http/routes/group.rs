@@ -11,7 +11,8 @@ use crate::http::message::Response;
 
 /// The caller's groups.
 pub fn list(call: &Call<'_>) -> Result<Response> {
-    let groups = group::list(call.app().db(), call.me()?)?;
+    let mut groups = group::list(call.app().db(), call.me()?)?;
+    groups.retain(|one| call.reach.includes(one.group.id));
     Ok(Response::json(200, view::groups(&groups)?))
 }
 

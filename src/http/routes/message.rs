@@ -1,11 +1,11 @@
 //! Rooms and what is said in them.
 
 use super::Call;
-use crate::api::Db;
 use crate::api::message::{self, New, Which};
 use crate::api::pace::Deed;
 use crate::api::room::{self, Who};
 use crate::api::view::talk;
+use crate::api::{Db, Tx};
 use crate::domain::{Channel, Error};
 use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
@@ -13,8 +13,8 @@ use serde_json::json;
 
 /// The rooms the caller may hear.
 pub async fn rooms(call: Call<'_>) -> Result<Response> {
-    let me = call.me()?;
-    let text = call.app().read_aside(move |db| talk::rooms(&room::list(db, me)?)).await?;
+    let (me, reach) = (call.me()?, call.reach.clone());
+    let text = call.app().read_aside(move |db| talk::rooms(&room::list(db, me, &reach)?)).await?;
     Ok(Response::json(200, text))
 }
 
@@ -50,9 +50,11 @@ pub async fn say(call: Call<'_>) -> Result<Response> {
         nickname: None,
         client_id,
     };
-    let said = call.app().write(move |tx| message::say(tx, &limits, &new)).await?;
-    let answer = json!({ "id": said.id.to_string(), "seq": said.seq, "channel": name });
-    Ok(Response::json(200, answer.to_string()))
+    let say = move |tx: &Tx<'_>| {
+        let said = message::say(tx, &limits, &new)?;
+        Ok(json!({ "id": said.id.to_string(), "seq": said.seq, "channel": name }).to_string())
+    };
+    Ok(Response::json(200, call.write_once(say).await?))
 }
 
 /// The message in the path.

@@ -3,7 +3,8 @@
 //! A handler decides nothing about what is allowed; that is the verb's business.
 
 pub mod claim;
-mod deuce;
+pub mod deuce;
+mod device;
 mod group;
 mod health;
 mod invite;
@@ -11,17 +12,17 @@ mod location;
 mod login;
 mod message;
 mod metrics;
-mod notification;
+pub mod notification;
 mod people;
 mod reaction;
 mod session;
 mod user;
 
-use crate::api::App;
 use crate::api::deuce::{Cursor, Page};
-use crate::api::pace::{Deed, Doer};
+use crate::api::pace::Deed;
 use crate::api::token::{self, Endings};
-use crate::domain::{EntryId, Error, GroupId, Limits, TokenId, UserId};
+use crate::api::{App, Tx, device::Reach};
+use crate::domain::{self, EntryId, Error, GroupId, Limits, Permits, TokenId, UserId};
 use crate::http::address::Peer;
 use crate::http::auth::Caller;
 use crate::http::body::{self, Fields};
@@ -42,6 +43,8 @@ pub struct Call<'a> {
     pub params: Vec<String>,
     /// Who asked; always somebody on routes that are not public.
     pub caller: Option<Caller>,
+    /// Which groups the caller's login reaches.
+    pub reach: Reach,
     /// Where from.
     pub peer: Peer,
     /// Under which id.
@@ -69,13 +72,33 @@ impl Call<'_> {
         Ok(caller.me.token.id)
     }
 
-    fn fields(&self) -> Result<Fields> {
+    /// The caller's login and what it may do, if it is a device's.
+    pub fn device(&self) -> Option<(TokenId, Permits)> {
+        let token = self.caller.as_ref()?.me.token;
+        token.permits.map(|permits| (token.id, permits))
+    }
+
+    /// Carries out what changes something and says what to answer; what was signed, once.
+    async fn write_once<F>(&self, work: F) -> Result<String>
+    where
+        F: Fn(&Tx<'_>) -> domain::Result<String> + Send + 'static,
+    {
+        let claim = self.caller.as_ref().and_then(|caller| caller.signed.as_ref()).map(|signed| signed.claim);
+        let written = self.app().write(move |tx| match &claim {
+            Some(claim) => crate::api::device::once(tx, claim, &work),
+            None => work(tx),
+        });
+        Ok(written.await?)
+    }
+
+    pub(super) fn fields(&self) -> Result<Fields> {
         Ok(body::fields(&self.request)?)
     }
 
     /// Counts one deed of the caller.
     fn pace(&self, deed: Deed, per_minute: u64) -> Result<()> {
-        Ok(self.app().pace.borrow_mut().take(deed, Doer::User(self.me()?), per_minute)?)
+        let caller = self.caller.as_ref().ok_or_else(Error::unauthorized)?;
+        Ok(self.app().pace.borrow_mut().take(deed, caller.doer(), per_minute)?)
     }
 
     /// A whole number in the query, from `least`.
@@ -208,6 +231,9 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::Notify => notification::send(call).await,
         Verb::ShowChoice => notification::choice(&call),
         Verb::Choose => notification::choose(call).await,
+        Verb::ListDevices => device::list(&call),
+        Verb::CreateDevice => device::create(call).await,
+        Verb::DeleteDevice => device::delete(call).await,
         Verb::Metrics => metrics::show(&call),
         Verb::ShowPicture => files::picture(call.server, &call.params[0]).await,
         Verb::Health => health::show(&call),

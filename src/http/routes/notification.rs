@@ -1,12 +1,13 @@
 //! Notifications.
 
 use super::Call;
+use crate::api::Tx;
 use crate::api::notification::{self, Recipient};
 use crate::api::pace::Deed;
 use crate::api::view::talk;
 use crate::domain::Error;
 use crate::domain::notification::Choice;
-use crate::http::body::{Number, Value};
+use crate::http::body::{Fields, Number, Value};
 use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
 
@@ -45,14 +46,12 @@ pub async fn mark_all(call: Call<'_>) -> Result<Response> {
 /// Notifies somebody.
 pub async fn send(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
-    let may_notify = call.caller.as_ref().is_some_and(|caller| caller.me.token.may_notify);
+    // A device that comes so far has the verb.
+    let may_notify =
+        call.device().is_some() || call.caller.as_ref().is_some_and(|caller| caller.me.token.may_notify);
     call.pace(Deed::Notification, limits.notifications_per_minute)?;
     let mut fields = call.fields()?;
-    let to = match fields.take("userId") {
-        Some(Value::Number(Number::Integer(number))) => Recipient::Number(number),
-        Some(Value::Text(uid)) => Recipient::Uid(uid),
-        _ => return Err(Failure::new(400, "userId: a number, or the id of a person")),
-    };
+    let to = recipient(&mut fields)?;
     let data = match fields.take("data") {
         Some(data @ Value::Object(_)) => data.to_json(),
         _ => return Err(Failure::new(400, "data: must be an object")),
@@ -60,9 +59,21 @@ pub async fn send(call: Call<'_>) -> Result<Response> {
     if data.len() as u64 > limits.notification_bytes {
         return Err(Failure::new(400, format!("data: at most {} bytes", limits.notification_bytes)));
     }
-    let sent =
-        call.app().write(move |tx| notification::send(tx, &limits, me, may_notify, &to, &data)).await?;
-    Ok(Response::json(200, talk::notification(&sent)?))
+    let send =
+        move |tx: &Tx<'_>| talk::notification(&notification::send(tx, &limits, me, may_notify, &to, &data)?);
+    Ok(Response::json(200, call.write_once(send).await?))
+}
+
+/// Whom a notification is for.
+///
+/// # Errors
+/// 400 when that is not said.
+pub fn recipient(fields: &mut Fields) -> Result<Recipient> {
+    match fields.take("userId") {
+        Some(Value::Number(Number::Integer(number))) => Ok(Recipient::Number(number)),
+        Some(Value::Text(uid)) => Ok(Recipient::Uid(uid)),
+        _ => Err(Failure::new(400, "userId: a number, or the id of a person")),
+    }
 }
 
 /// What the caller is notified of in a group.

@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::api::pace::Deed;
-use crate::api::{reaction, view};
+use crate::api::{Tx, reaction, view};
 use crate::domain::{EntryId, Error};
 use crate::http::error::Result;
 use crate::http::message::Response;
@@ -29,8 +29,8 @@ pub async fn add(call: Call<'_>) -> Result<Response> {
     call.pace(Deed::Reaction, limits.reactions_per_minute)?;
     let emoji = emoji(&call)?;
     let id = EntryId::parse(&call.params[0]).ok_or_else(|| Error::not_found("Entry not found"))?;
-    let given = call.app().write(move |tx| reaction::add(tx, &limits, me, id, &emoji)).await?;
-    Ok(Response::json(200, view::reaction(&given)?))
+    let add = move |tx: &Tx<'_>| view::reaction(&reaction::add(tx, &limits, me, id, &emoji)?);
+    Ok(Response::json(200, call.write_once(add).await?))
 }
 
 /// Takes a reaction back.

@@ -57,7 +57,7 @@ impl World {
     /// One of a person's logins.
     fn login(&mut self, user: UserId, follows: usize) -> Owner {
         let token = TokenId(user.0 * 2 + self.dice.below(2) as i64);
-        Owner { user, token, follows: self.dice.chance(follows) }
+        Owner { user, token, permits: None, follows: self.dice.chance(follows) }
     }
 
     fn nickname(&mut self, who: usize) {

@@ -133,7 +133,7 @@ impl Refusal {
     /// A refusal of the core.
     pub fn of(error: &Error) -> Refusal {
         let code = match error.code {
-            Code::Invalid | Code::KeyReused => "INVALID",
+            Code::Invalid | Code::KeyReused | Code::Counter { .. } => "INVALID",
             Code::Unauthorized => "UNAUTHORIZED",
             Code::Forbidden => "FORBIDDEN",
             Code::NotFound => "NOT_FOUND",

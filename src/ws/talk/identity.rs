@@ -1,7 +1,7 @@
 //! Whose socket it is: registering for notifications, and logging in by the first message.
 
 use super::{Talk, log_cause};
-use crate::api::{room, token, user};
+use crate::api::{device, room, token, user};
 use crate::domain::{Code, RoomId};
 use crate::hub::{Ending, Form, Owner, Registration};
 use crate::ws::close;
@@ -21,7 +21,12 @@ impl Talk {
             }
             return None;
         };
-        let me = match token::recognise_text(&self.app, token) {
+        // An inbox is nothing for a device.
+        let me = token::recognise_text(&self.app, token).and_then(|me| match me.token.permits {
+            None => Ok(me),
+            Some(permits) => device::check_permit(permits, None).map(|()| me),
+        });
+        let me = match me {
             Ok(me) => me,
             Err(error) => {
                 log_cause(&error);
@@ -78,13 +83,22 @@ impl Talk {
             self.refuse(Form::Payload, id, &refusal);
             return None;
         }
+        if me.token.permits.is_some() && before.is_some_and(|owner| owner.token != me.token.id) {
+            // It would keep what the other login listened to, and outlive it.
+            let refusal = Refusal::invalid("auth: this socket has another login, open another one");
+            self.refuse(Form::Payload, id, &refusal);
+            return None;
+        }
         if before.is_none() && self.app.hub.count_sockets(me.user) >= self.app.limits().sockets_per_user {
             let refusal = Refusal { code: "LIMIT", message: "too many sockets of one person".to_owned() };
             self.refuse(Form::Payload, id, &refusal);
             return Some(close::TOO_MANY_SOCKETS);
         }
         let follows = before.is_some_and(|owner| owner.follows);
-        self.app.hub.set_owner(self.session, Owner { user: me.user, token: me.token.id, follows });
+        self.app.hub.set_owner(
+            self.session,
+            Owner { user: me.user, token: me.token.id, permits: me.token.permits, follows },
+        );
         let outcome = user::person(self.app.db(), me.user).map(|person| Outcome::LoggedIn(person.uid));
         self.settle(Form::Payload, id, outcome);
         None

@@ -5,6 +5,7 @@
 //! session's business.
 
 mod identity;
+mod scope;
 
 use crate::api::message::{self, New};
 use crate::api::meter::Meter;
@@ -236,6 +237,13 @@ impl Talk {
                 return None;
             }
         };
+        if let Err(error) = self.check_scope(&command) {
+            // The forms of the diary's and of the chat pages are silent, refused or not.
+            if !matches!(command, Command::Group(..) | Command::Page(_)) {
+                self.settle(form, id.as_ref(), Err(error));
+            }
+            return None;
+        }
         let outcome = match command {
             Command::Nothing => return None,
             Command::Group(joining, group) => {

@@ -23,7 +23,7 @@ use std::{
 /// A room whose events 1 to 10 all have a frame.
 const ROOM: RoomId = RoomId(5);
 const OTHER: RoomId = RoomId(19);
-const ANN: Owner = Owner { user: UserId(1), token: TokenId(1), follows: true };
+const ANN: Owner = Owner { user: UserId(1), token: TokenId(1), permits: None, follows: true };
 const PLENTY: usize = 1 << 20;
 
 fn hub() -> Hub {

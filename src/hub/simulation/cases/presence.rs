@@ -4,7 +4,7 @@ use super::*;
 use crate::hub::Being;
 use crate::hub::presence::GRACE;
 
-const BOB: Owner = Owner { user: UserId(2), token: TokenId(2), follows: false };
+const BOB: Owner = Owner { user: UserId(2), token: TokenId(2), permits: None, follows: false };
 
 /// A hub with a room that Ann watches, and a clock.
 struct House {

@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::WhisperKind;
 use crate::hub::{Audience, Being};
 
-const BOB: Owner = Owner { user: UserId(2), token: TokenId(2), follows: false };
+const BOB: Owner = Owner { user: UserId(2), token: TokenId(2), permits: None, follows: false };
 
 fn typing(hub: &Hub, number: i64, from: SessionId) {
     let audience = Audience::Listeners(&[Form::Payload, Form::Path], Some(from));
