@@ -4,6 +4,7 @@ use crate::domain::{Error, token::base64url};
 use crate::http::Server;
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Body, Request, Response};
+use crate::http::shield::Shield;
 use sha2::{Digest, Sha256};
 use std::{
     fs, io,
@@ -11,11 +12,6 @@ use std::{
     sync::OnceLock,
     time::UNIX_EPOCH,
 };
-
-/// What pages may do: everything from here, nothing from elsewhere. The existing client's bundle
-/// sets inline styles, which is why those are allowed.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data: blob:; connect-src 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'";
 
 /// No file of an app is larger; a mistaken `--web /` must not fill the memory.
 const MOST_BYTES: u64 = 64 << 20;
@@ -52,20 +48,24 @@ pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
             Err(Failure::new(404, "Not found"))
         };
     };
+    let shield = Shield::of_page(false, request.https);
     if has_tag(request, &file.tag) {
-        return Ok(page(Response::empty(304)).with("etag", file.tag).with("cache-control", file.caching));
+        let response = Response::empty(304).shielded(shield);
+        return Ok(response.with("etag", file.tag).with("cache-control", file.caching));
     }
     let response = Response::new(200, file.content_type, Body::Bytes(file.bytes));
-    Ok(page(response).with("etag", file.tag).with("cache-control", file.caching))
+    Ok(response.shielded(shield).with("etag", file.tag).with("cache-control", file.caching))
 }
 
 fn built_in(request: &Request) -> Response {
     let index = BUILT_IN.iter().position(|(path, _, _)| *path == request.path).unwrap_or(0);
     let (tag, (_, content_type, bytes)) = (&built_in_tags()[index], BUILT_IN[index]);
+    let shield = Shield::of_page(true, request.https);
     if has_tag(request, tag) {
-        return page(Response::empty(304)).with("etag", tag).with("cache-control", "no-cache");
+        return Response::empty(304).shielded(shield).with("etag", tag).with("cache-control", "no-cache");
     }
-    page(Response::new(200, content_type, Body::Static(bytes)))
+    Response::new(200, content_type, Body::Static(bytes))
+        .shielded(shield)
         .with("etag", tag)
         .with("cache-control", "no-cache")
 }
@@ -85,13 +85,6 @@ fn has_tag(request: &Request, tag: &str) -> bool {
         .split(',')
         .map(|known| known.trim().trim_start_matches("W/"))
         .any(|known| known == "*" || known == tag)
-}
-
-fn page(response: Response) -> Response {
-    response
-        .with("content-security-policy", CONTENT_SECURITY_POLICY)
-        .with("referrer-policy", "same-origin")
-        .with("x-frame-options", "DENY")
 }
 
 /// A file as it is sent.
@@ -169,7 +162,8 @@ pub async fn picture(server: &Server, name: &str) -> Result<Response> {
     let (data, name) = (server.app.settings.data.clone(), name.to_owned());
     let bytes = server.app.file_aside(move || crate::api::picture::read(&data, &name)).await?;
     let bytes = bytes.ok_or_else(|| Failure::new(404, "Not found"))?;
+    let shield = if server.doors.origins.is_empty() { Shield::Picture } else { Shield::SharedPicture };
     Ok(Response::new(200, "image/jpeg", Body::Bytes(bytes))
-        .with("cache-control", "public, max-age=31536000, immutable")
-        .with("content-security-policy", "default-src 'none'"))
+        .shielded(shield)
+        .with("cache-control", "public, max-age=31536000, immutable"))
 }

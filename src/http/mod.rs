@@ -1,7 +1,7 @@
 //! The web door: from the bytes of a connection to an api verb and back.
 //!
 //! ```text
-//! accept (serve) → guard: bytes to one judged request → codec → route → auth, pace → handler (routes/)
+//! accept (connection) → guard: bytes to one judged request → serve: may it come in → codec → route → auth, pace → handler (routes/)
 //! ```
 //!
 //! Handlers see our own request and response only. Nothing here knows SQL, and nothing below here
@@ -12,22 +12,26 @@ pub mod auth;
 pub mod body;
 mod chunked;
 pub mod codec;
+pub mod connection;
 pub mod error;
 pub mod files;
 pub mod guard;
 mod head;
+pub mod ledger;
 pub mod message;
 pub mod multipart;
 pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod share;
+pub mod shield;
 mod target;
 pub mod upgrade;
 
 use crate::api::App;
 use crate::domain::UserId;
 use address::Network;
+use ledger::Ledger;
 use share::Shares;
 use smol::{LocalExecutor, future::FutureExt};
 use std::{
@@ -45,6 +49,8 @@ pub struct Doors {
     pub origins: Vec<String>,
     /// Proxies whose word on client address and scheme is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Names this server goes by, in lower case, beside those that only a home network has.
+    pub hosts: Vec<String>,
     /// A built single-page app to serve instead of the built-in page.
     pub web: Option<PathBuf>,
 }
@@ -64,6 +70,7 @@ pub struct Server {
     sockets: Cell<u64>,
     anonymous_sockets: Cell<u64>,
     connections: Shares<IpAddr>,
+    pending: Rc<Ledger>,
     stopping: Cell<bool>,
     requests: Cell<u64>,
     /// Makes request ids of different runs differ.
@@ -84,6 +91,7 @@ impl Server {
             sockets: Cell::new(0),
             anonymous_sockets: Cell::new(0),
             connections: Shares::default(),
+            pending: Rc::default(),
             stopping: Cell::new(false),
             requests: Cell::new(0),
             run,

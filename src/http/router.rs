@@ -184,6 +184,7 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// What a path leads to, whatever the method.
+#[derive(Default)]
 pub struct Target {
     routes: Vec<&'static Route>,
     params: Vec<String>,
@@ -247,7 +248,7 @@ pub async fn answer(server: &Rc<Server>, target: Target, request: Request, addre
     };
     let cached = response.headers.iter().any(|(name, _)| *name == "cache-control");
     let response = if routed && !cached { response.with("cache-control", "no-store") } else { response };
-    response.with("x-content-type-options", "nosniff").with("x-request-id", request_id)
+    response.with("x-request-id", request_id)
 }
 
 async fn handle(
@@ -257,7 +258,7 @@ async fn handle(
     address: IpAddr,
     request_id: &str,
 ) -> Result<Response> {
-    let peer = Peer::of(address, &request.headers, &server.doors.trusted_proxies);
+    let peer = server.peer(address, &request.headers);
     if target.routes.is_empty() {
         pace_stranger(server, &peer)?;
         return unknown(server, &target, &request).await;
@@ -266,7 +267,7 @@ async fn handle(
         return wrong_method(&request, &target.routes);
     };
     if !auth::has_bearer(&request.headers) {
-        auth::check_page(server, request.method, &request.headers, &request.host)?;
+        auth::check_page(server, &request)?;
     }
     let caller = match (auth::caller(server, &request.headers), route.public) {
         (Ok(Some(caller)), _) => Some(caller),
@@ -317,6 +318,8 @@ async fn renew(server: &Rc<Server>, caller: &Caller, peer: &Peer, response: Resp
     })
 }
 
+const EVERY_METHOD: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// A path that is no route: the API says so, everything else is the page.
 async fn unknown(server: &Server, target: &Target, request: &Request) -> Result<Response> {
     if target.is_api {
@@ -324,6 +327,8 @@ async fn unknown(server: &Server, target: &Target, request: &Request) -> Result<
     }
     match request.method {
         Method::Get | Method::Head => files::serve(server, request).await,
+        // Asked of the server as a whole (RFC 9110 section 9.3.7).
+        Method::Options if request.path == "*" => Ok(options(EVERY_METHOD.to_owned())),
         Method::Options => Ok(options("GET, HEAD, OPTIONS".to_owned())),
         _ => Err(Failure::method_not_allowed("GET, HEAD, OPTIONS".to_owned())),
     }

@@ -92,11 +92,8 @@ fn places_for(server: &Rc<Server>, caller: Option<UserId>) -> Option<(Counted, O
 /// The refusal: empty, and the last answer of its connection.
 pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, Response> {
     let key = judge_headers(head)?;
-    if let Some(origin) = head.headers.bytes("origin") {
-        let own = std::str::from_utf8(origin).is_ok_and(|origin| auth::may_use(server, origin, &head.host));
-        if !own {
-            return Err(refusal(403));
-        }
+    if !auth::comes_from_here(server, &head.headers, &head.host, head.https).unwrap_or(true) {
+        return Err(refusal(403));
     }
     let offers: Vec<&str> = head
         .headers
@@ -110,7 +107,7 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
             false => refusal(401),
         })?;
     let user = caller.as_ref().map(|caller| caller.me.user);
-    let guest = server.app.settings.guests && auth::is_own_page(&head.headers, &head.host);
+    let guest = server.app.settings.guests && auth::is_own_page(&head.headers, &head.host, head.https);
     let endpoint = endpoint(server, path, head, user, guest).map_err(|_| refusal(401))?;
     let full = || refusal(503).with("retry-after", "5");
     let (place, anonymous_place) = places_for(server, user).ok_or_else(full)?;
