@@ -55,6 +55,14 @@ pub fn decode(head: Head, body: Vec<u8>) -> Result<Request, Refusal> {
 ///
 /// A header value that may not go on the wire is sent empty, and the log says so.
 pub fn encode(response: Response, head_only: bool, keep_alive: bool, out: &mut Vec<u8>) {
+    let body = encode_head(response, keep_alive, out);
+    if !head_only {
+        out.extend_from_slice(body.as_bytes());
+    }
+}
+
+/// Appends an answer's head, and hands back the content that is to follow it, so that a long one need not be copied.
+pub fn encode_head(response: Response, keep_alive: bool, out: &mut Vec<u8>) -> Body {
     let Response { status, headers, body, shield } = response;
     let status = if (100..1000).contains(&status) {
         status
@@ -65,7 +73,7 @@ pub fn encode(response: Response, head_only: bool, keep_alive: bool, out: &mut V
     // 1xx, 204 and 304 have no content and no length (RFC 9110 sections 8.6, 15.2, 15.3.5, 15.4.5).
     let bodyless = status < 200 || status == 204 || status == 304;
     let body = if bodyless { Body::Empty } else { body };
-    out.reserve(768 + if head_only { 0 } else { body.as_bytes().len() });
+    out.reserve(1024);
     // Only the rest of the head comes from the library: its reason phrases are not the registered ones.
     let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));
     // A socket is no content that a browser could do anything with.
@@ -77,9 +85,7 @@ pub fn encode(response: Response, head_only: bool, keep_alive: bool, out: &mut V
     if bodyless {
         remove_field(out, fields, b"content-length: 0\r\n");
     }
-    if !head_only {
-        out.extend_from_slice(body.as_bytes());
-    }
+    body
 }
 
 /// The canonical request. A method without a name of its own here becomes TRACE, which comes back as `Other`.

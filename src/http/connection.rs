@@ -11,6 +11,7 @@ use crate::http::error::Failure;
 use crate::http::guard::{Guard, GuardLimits, Head};
 use crate::http::ledger::{Entry, Ledger};
 use crate::http::message::{Method, Refusal, Request, Response};
+use crate::io::net::SCRATCH_BYTES;
 use crate::io::{Listener, Stream, sleep_until, timeout};
 use smol::future::FutureExt;
 use std::{
@@ -24,6 +25,8 @@ use std::{
 /// What is thrown away after a refusal before the connection is cut.
 const DRAIN_BYTES: usize = 64 << 10;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// Contents up to this are sent in one piece with their head.
+const COPIED_BYTES: usize = 8 << 10;
 
 /// Who is behind the door: decides what comes in, and answers. Plugged in at compile time, so that an answer costs no
 /// detour.
@@ -282,9 +285,11 @@ impl<H: House> Connection<H> {
             }
             match timeout(Instant::now() + patience, self.read()).await {
                 Some(Ok(0)) => return Err(CUT_SHORT.into()),
-                Some(result) => result?,
+                // Whoever sends faster than it is read waits for the others' turns.
+                Some(Ok(SCRATCH_BYTES)) => smol::future::yield_now().await,
+                Some(result) => drop(result?),
                 None => return Err(SLOW.into()),
-            };
+            }
             if counted {
                 self.count_pending()?;
             }
@@ -320,8 +325,16 @@ impl<H: House> Connection<H> {
 
     async fn send(&mut self, response: Response, head_only: bool, keep_alive: bool) -> Result<(), End> {
         let mut output = std::mem::take(&mut self.output);
-        codec::encode(response, head_only, keep_alive, &mut output);
-        let written = self.write(&output).await;
+        let body = codec::encode_head(response, keep_alive, &mut output);
+        let body = if head_only { &[] } else { body.as_bytes() };
+        // One packet where one is enough. What is long is sent from where it lies, which others may share: a crowd that
+        // asks for files and does not take them costs no copies.
+        let (rest, together) = if body.len() <= COPIED_BYTES { (&[][..], body) } else { (body, &[][..]) };
+        output.extend_from_slice(together);
+        let written = match self.write(&output).await {
+            Ok(()) => self.write(rest).await,
+            refused => refused,
+        };
         output.clear();
         // A long answer must not be remembered in the size of an idle connection's buffer.
         self.output = if output.capacity() > 4096 { Vec::new() } else { output };

@@ -7,9 +7,10 @@ use crate::http::message::{Body, Request, Response};
 use crate::http::shield::Shield;
 use sha2::{Digest, Sha256};
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::UNIX_EPOCH,
 };
 
@@ -37,8 +38,8 @@ fn is_library(path: &str) -> bool {
 /// Those of the storage; a path without a file gets the page instead.
 pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
     let Some(root) = server.doors.web.clone() else { return Ok(built_in(request)) };
-    let path = request.path.clone();
-    let read = server.app.file_aside(move || read(&root, &path)).await?;
+    let (path, files) = (request.path.clone(), server.files.clone());
+    let read = server.app.file_aside(move || read(&root, &path, &files)).await?;
     let file = read.map_err(|error| Error::unavailable("The page cannot be read").because(error))?;
     let Some(file) = file else {
         // The owner's app may use our client without a copy of its own.
@@ -53,7 +54,7 @@ pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
         let response = Response::empty(304).shielded(shield);
         return Ok(response.with("etag", file.tag).with("cache-control", file.caching));
     }
-    let response = Response::new(200, file.content_type, Body::Bytes(file.bytes));
+    let response = Response::new(200, file.content_type, Body::Shared(file.bytes));
     Ok(response.shielded(shield).with("etag", file.tag).with("cache-control", file.caching))
 }
 
@@ -87,20 +88,42 @@ fn has_tag(request: &Request, tag: &str) -> bool {
         .any(|known| known == "*" || known == tag)
 }
 
+/// The files that are being sent, by their places, with their tags: however many ask for one, it is in memory once.
+#[derive(Default)]
+pub struct Files(Mutex<HashMap<PathBuf, Version>>);
+
+/// A file's tag, and its bytes for as long as anybody is being sent them.
+type Version = (String, Weak<Vec<u8>>);
+
+impl Files {
+    /// The file's bytes, which are read only if nobody else is being sent this very version.
+    fn read(&self, place: &Path, tag: &str) -> io::Result<Arc<Vec<u8>>> {
+        // Whoever panicked with it has left nothing half done.
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|_, (_, bytes)| bytes.strong_count() > 0);
+        if let Some(bytes) = files.get(place).filter(|file| file.0 == tag).and_then(|file| file.1.upgrade()) {
+            return Ok(bytes);
+        }
+        let bytes = Arc::new(fs::read(place)?);
+        files.insert(place.to_owned(), (tag.to_owned(), Arc::downgrade(&bytes)));
+        Ok(bytes)
+    }
+}
+
 /// A file as it is sent.
 struct File {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     content_type: &'static str,
     tag: String,
     caching: &'static str,
 }
 
 /// The file of a path below `root`, or the app's page where there is none.
-fn read(root: &Path, path: &str) -> io::Result<Option<File>> {
+fn read(root: &Path, path: &str, files: &Files) -> io::Result<Option<File>> {
     match find(root, path) {
-        Some(found) => load(&found, path).map(Some),
+        Some(found) => load(&found, path, files).map(Some),
         None if is_library(path) => Ok(None),
-        None if root.join("index.html").is_file() => load(&root.join("index.html"), "/").map(Some),
+        None if root.join("index.html").is_file() => load(&root.join("index.html"), "/", files).map(Some),
         None => Ok(None),
     }
 }
@@ -115,7 +138,7 @@ fn find(root: &Path, path: &str) -> Option<PathBuf> {
     found.is_file().then_some(found)
 }
 
-fn load(found: &Path, path: &str) -> io::Result<File> {
+fn load(found: &Path, path: &str, files: &Files) -> io::Result<File> {
     let about = fs::metadata(found)?;
     if about.len() > MOST_BYTES {
         return Err(io::Error::other(format!("{} is larger than {MOST_BYTES} bytes", found.display())));
@@ -124,12 +147,8 @@ fn load(found: &Path, path: &str) -> io::Result<File> {
     // Builders put a hash into the names below /assets/, so those never change.
     let caching =
         if path.starts_with("/assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    Ok(File {
-        bytes: fs::read(found)?,
-        content_type: content_type(found),
-        tag: format!("\"{:x}-{:x}\"", about.len(), changed.as_nanos()),
-        caching,
-    })
+    let tag = format!("\"{:x}-{:x}\"", about.len(), changed.as_nanos());
+    Ok(File { bytes: files.read(found, &tag)?, content_type: content_type(found), tag, caching })
 }
 
 fn content_type(path: &Path) -> &'static str {

@@ -3,6 +3,8 @@
 //! Not here: how a request is cut out of a connection's bytes (`guard`), how it is judged (`head`, `target`), what its
 //! body says (`body`, `multipart`), and the codec library, whose types stay inside `codec`.
 
+use std::sync::Arc;
+
 use super::guard::Head;
 use super::shield::Shield;
 
@@ -248,6 +250,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// Part of the program, such as the pages of the web client.
     Static(&'static [u8]),
+    /// What several answers under way may have in common, such as a file.
+    Shared(Arc<Vec<u8>>),
 }
 
 impl Body {
@@ -257,6 +261,7 @@ impl Body {
             Self::Empty => &[],
             Self::Bytes(bytes) => bytes,
             Self::Static(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }

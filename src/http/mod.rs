@@ -31,6 +31,7 @@ pub mod upgrade;
 use crate::api::App;
 use crate::domain::UserId;
 use address::Network;
+use files::Files;
 use ledger::Ledger;
 use share::Shares;
 use smol::{LocalExecutor, future::FutureExt};
@@ -40,6 +41,7 @@ use std::{
     panic::AssertUnwindSafe,
     path::PathBuf,
     rc::{Rc, Weak},
+    sync::Arc,
 };
 
 /// What the web door was told.
@@ -71,6 +73,7 @@ pub struct Server {
     anonymous_sockets: Cell<u64>,
     connections: Shares<IpAddr>,
     pending: Rc<Ledger>,
+    files: Arc<Files>,
     stopping: Cell<bool>,
     requests: Cell<u64>,
     /// Makes request ids of different runs differ.
@@ -92,6 +95,7 @@ impl Server {
             anonymous_sockets: Cell::new(0),
             connections: Shares::default(),
             pending: Rc::default(),
+            files: Arc::default(),
             stopping: Cell::new(false),
             requests: Cell::new(0),
             run,

@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod attack;
 mod cli;
 mod clock;
 mod comeback;
