@@ -76,10 +76,7 @@ pub fn encode_head(response: Response, keep_alive: bool, out: &mut Vec<u8>) -> B
     out.reserve(1024);
     // Only the rest of the head comes from the library: its reason phrases are not the registered ones.
     let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));
-    // A socket is no content that a browser could do anything with.
-    if status != 101 {
-        out.extend_from_slice(shield.lines().as_bytes());
-    }
+    out.extend_from_slice(shield.lines().as_bytes());
     let fields = out.len();
     append_fields(headers, body.as_bytes().len(), keep_alive, out);
     if bodyless {
@@ -379,7 +376,10 @@ mod tests {
 
     #[test]
     fn answers_without_content_have_no_length() {
-        let upgrade = Response::empty(101).with("connection", "Upgrade").with("upgrade", "websocket");
+        let upgrade = Response::empty(101)
+            .shielded(Shield::Handshake)
+            .with("connection", "Upgrade")
+            .with("upgrade", "websocket");
         for (response, line) in [
             (upgrade, "HTTP/1.1 101 Switching Protocols\r\n"),
             (Response::json(204, "{}".to_owned()), "HTTP/1.1 204 No Content\r\n"),

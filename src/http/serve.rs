@@ -2,6 +2,7 @@
 //!
 //! Not here: how a connection is read and written (`connection`), and what a request does (`router`).
 
+use crate::api::claim::UNCLAIMED;
 use crate::api::pace::network_of;
 use crate::domain::{Limits, UserId};
 use crate::http::address::Peer;
@@ -64,15 +65,19 @@ impl House for Rc<Server> {
 
     fn judge(&self, head: &mut Head, address: IpAddr) -> Result<Verdict<Self>, Refusal> {
         auth::check_host(self, head, address)?;
-        if let Some(path) = upgrade::Path::of(head) {
+        let (path, target) = (upgrade::Path::of(head), Target::of(&head.path));
+        let for_a_socket = path.is_some() || (head.upgrade_websocket && !target.is_routed());
+        if for_a_socket && !self.app.is_claimed() {
+            return Err(Refusal { status: 503, message: UNCLAIMED });
+        }
+        if let Some(path) = path {
             return Ok(match upgrade::judge(self, &path, head) {
                 Ok(accepted) if !self.stopping.get() => Verdict::Upgrade(Box::new(accepted)),
-                Ok(_) => Verdict::Part(Response::empty(503)),
+                Ok(_) => Verdict::Part(upgrade::stopping()),
                 Err(refusal) => Verdict::Part(refusal),
             });
         }
-        let target = Target::of(&head.path);
-        if head.upgrade_websocket && !target.is_routed() {
+        if for_a_socket {
             return Ok(Verdict::Part(upgrade::no_such_path()));
         }
         self.judge_body(target, head)

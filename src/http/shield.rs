@@ -17,6 +17,8 @@ pub enum Shield {
     App,
     /// The same over https.
     SecureApp,
+    /// An answer to a handshake: its clients are no pages, and the contract has it without anything more.
+    Handshake,
     /// A picture that was uploaded.
     Picture,
     /// The same where pages of other origins are as good as our own.
@@ -78,6 +80,7 @@ impl Shield {
             Shield::SecurePage => page!("cross-origin-opener-policy: same-origin"),
             Shield::App => app!(),
             Shield::SecureApp => app!("cross-origin-opener-policy: same-origin"),
+            Shield::Handshake => "",
             Shield::Picture => {
                 shield!("default-src 'none'; frame-ancestors 'none'; sandbox", "same-origin")
             }

@@ -11,6 +11,7 @@ use crate::http::auth::{self, Source};
 use crate::http::guard::Head;
 use crate::http::message::{Method, Response};
 use crate::http::share::Counted;
+use crate::http::shield::Shield;
 use crate::hub::Owner;
 use crate::ws::{Endpoint, Greeting, Page};
 use sha1::{Digest, Sha1};
@@ -112,6 +113,7 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
     let full = || refusal(503).with("retry-after", "5");
     let (place, anonymous_place) = places_for(server, user).ok_or_else(full)?;
     let mut answer = Response::empty(101)
+        .shielded(Shield::Handshake)
         .with("upgrade", "websocket")
         .with("connection", "Upgrade")
         .with("sec-websocket-accept", accept_key(key));
@@ -208,8 +210,13 @@ pub fn no_such_path() -> Response {
     refusal(404)
 }
 
+/// The answer while the server is stopping.
+pub fn stopping() -> Response {
+    refusal(503)
+}
+
 fn refusal(status: u16) -> Response {
-    Response::empty(status).with("connection", "close")
+    Response::empty(status).shielded(Shield::Handshake).with("connection", "close")
 }
 
 /// Sixteen bytes in base 64 (RFC 6455 section 4.1).

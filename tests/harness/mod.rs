@@ -8,6 +8,7 @@
 pub mod attack;
 pub mod check;
 pub mod client;
+pub mod fault;
 pub mod golden;
 pub mod native;
 pub mod picture;

