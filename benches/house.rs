@@ -5,6 +5,10 @@
 //! without us. Only ratios and processor time per operation carry over to another machine. What
 //! each figure means, and the budgets' origin, is in `benches/README.md`.
 
+#[path = "house/attack.rs"]
+mod attack;
+#[path = "../tests/harness/attack.rs"]
+mod attacks;
 #[path = "house/audience.rs"]
 mod audience;
 #[path = "house/bare.rs"]
@@ -86,6 +90,7 @@ fn run(command: &str, options: &Options) -> Outcome<()> {
         _ => machine::describe(options)?,
     }
     match command {
+        "attack" => attack::run(options),
         "post" => post::run(options),
         "get" => get::run(options),
         "latency" => latency::run(options),
@@ -103,7 +108,8 @@ fn run(command: &str, options: &Options) -> Outcome<()> {
             get::run(options)?;
             post::run(options)?;
             latency::run(options)?;
-            sockets(options)
+            sockets(options)?;
+            attack::run(options)
         }
         other => Err(format!("there is no `{other}`; `help` lists what there is")),
     }

@@ -5,4 +5,4 @@
 if ! command -v chromium >/dev/null; then
     apt-get update && apt-get install -y --no-install-recommends chromium
 fi
-node --test --test-reporter=spec "$@" tests/client/browser.test.mjs tests/client/door.test.mjs
+node --test --test-reporter=spec "$@" tests/client/policy.test.mjs tests/client/browser.test.mjs tests/client/door.test.mjs

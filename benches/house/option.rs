@@ -21,8 +21,10 @@ usage: cargo bench --bench house -- COMMAND [OPTION VALUE]...
   stall     what is kept for readers that stall, and whether the others notice
   storm     1,000 sockets dropped and back at once
 
+  attack    what strangers can do: memory, threads, descriptors, and how long others wait meanwhile
+
   sockets   deliver, household, idle, chat, stall and storm
-  all       rest, get, post, latency and sockets
+  all       rest, get, post, latency, sockets and attack
 
   --rounds N         rounds of each measurement, interleaved with its floor (5)
   --seconds S        length of one measured window (2)

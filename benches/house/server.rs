@@ -119,6 +119,19 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_with(data: &Path, environment: &Environment, limits: &[&str]) -> Outcome<Server> {
+        Server::start_as(data, environment, &["--open"], limits)
+    }
+
+    /// The same with other words than `--open`.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_as(
+        data: &Path,
+        environment: &Environment,
+        words: &[&str],
+        limits: &[&str],
+    ) -> Outcome<Server> {
         let program = program()?;
         let listed = Command::new(&program).arg("limits").output().context(program.display())?.stdout;
         let listed = String::from_utf8_lossy(&listed);
@@ -130,8 +143,8 @@ impl Server {
         let _ = fs::remove_file(data.join("address"));
         let said = data.join("stderr.log");
         let mut command = Command::new(&program);
-        command.args(["serve", "--open", "--listen", "127.0.0.1:0", "--data"]);
-        command.arg(data);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(data).args(words);
         let limits = LIFTED.iter().chain(limits).filter(known);
         command.args(limits.flat_map(|limit| ["--limit", limit]));
         // Our own DEUCED_BIN would be an unknown setting to the server, others would skew it.

@@ -53,8 +53,12 @@ Options (each also as an environment variable; a word here wins over it):
                                                                    [DEUCED_GUESTS]
   --origin URL            pages of this origin may use the server, too; may be
                           repeated.                                [DEUCED_ORIGIN]
-  --trusted-proxy ADDR    believe this proxy's X-Forwarded-For and
-                          X-Forwarded-Proto; an address or ADDR/BITS; may be
+  --host NAME             a name this server is reached by, beside addresses,
+                          localhost, single words, names such as pi.local and
+                          those of --origin; may be repeated. Requests under
+                          any other name are answered 421.         [DEUCED_HOST]
+  --trusted-proxy ADDR    believe this proxy's Forwarded or X-Forwarded-For,
+                          -Proto and -Host; an address or ADDR/BITS; may be
                           repeated.                                [DEUCED_TRUSTED_PROXY]
   --limit NAME=VALUE      change a limit ('deuced limits' lists them); may be
                           repeated.                                [DEUCED_LIMIT]

@@ -13,7 +13,19 @@ pub fn start() {
     if log::set_boxed_logger(journal).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
-    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        log::error!("panicked at {place}: {}", without_quotations(panic.payload()));
+    }));
+}
+
+/// What a panic says, up to where it may quote what somebody sent: a text that was cut in the wrong place is shown by
+/// Rust in full, and it may be a password.
+fn without_quotations(payload: &dyn std::any::Any) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+    let end = text.find(['`', '\'', '"', ':', '\n']).unwrap_or(text.len());
+    text[..end].trim_end()
 }
 
 impl Log for Journal {
@@ -53,4 +65,31 @@ pub(super) fn is_the_journal(stream: u8) -> bool {
     let Ok(named) = env::var("JOURNAL_STREAM") else { return false };
     let Ok(about) = std::fs::metadata(format!("/proc/self/fd/{stream}")) else { return false };
     named == format!("{}:{}", about.dev(), about.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_quotes_nobody() {
+        let said = |act: &dyn Fn()| {
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).expect_err("it panics");
+            without_quotations(panic.as_ref()).to_owned()
+        };
+        // What these would say without care is in the test's own output.
+        assert!(!said(&|| drop(std::hint::black_box("hunter\u{e9}")[..7].to_owned())).contains("hunter"));
+        let failed: fn() -> Result<(), &'static str> =
+            || "hunter2".parse::<u32>().map(|_| ()).map_err(|_| "hunter2");
+        assert_eq!(said(&|| failed().expect("a reason")), "a reason");
+        assert!(!said(&|| failed().unwrap()).contains("hunter2"));
+        assert!(!said(&|| assert_eq!(std::hint::black_box("hunter2"), "x")).contains("hunter2"));
+        assert_eq!(
+            said(&|| {
+                std::hint::black_box(std::hint::black_box(vec![1])[std::hint::black_box(3)]);
+            }),
+            "index out of bounds"
+        );
+        assert_eq!(said(&|| panic!("in plain words")), "in plain words");
+    }
 }

@@ -16,7 +16,7 @@ mod user;
 
 use crate::api::database_path;
 use crate::domain::Limits;
-use crate::http::address::Network;
+use crate::http::address::{Network, name_of};
 use crate::store::{Db, lock::Lock};
 use lexopt::{Arg, Parser, ValueExt};
 use std::{
@@ -54,6 +54,7 @@ struct Serve {
     /// `None` is as `open` is.
     guests: Option<bool>,
     origins: Vec<String>,
+    hosts: Vec<String>,
     trusted_proxies: Vec<Network>,
     limits: Limits,
 }
@@ -213,7 +214,7 @@ fn parse_serve(mut words: Parser, environment: Environment<'_>) -> Result<Comman
         words.value().and_then(|value| value.string()).map_err(|error| error.to_string())
     };
     // Lists given on the command line take the place of those in the environment.
-    let (mut origins, mut proxies) = (Vec::new(), Vec::new());
+    let (mut origins, mut hosts, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(word) = words.next().map_err(|error| error.to_string())? {
         match word {
             Arg::Long("listen") => settings.listen = Some(parse_listen(&text(&mut words)?)?),
@@ -222,6 +223,7 @@ fn parse_serve(mut words: Parser, environment: Environment<'_>) -> Result<Comman
             Arg::Long("open") => settings.open = true,
             Arg::Long("guests") => settings.guests = Some(parse_flag(&text(&mut words)?)?),
             Arg::Long("origin") => origins.push(parse_origin(&text(&mut words)?)?),
+            Arg::Long("host") => hosts.push(parse_host(&text(&mut words)?)?),
             Arg::Long("trusted-proxy") => proxies.push(parse_proxy(&text(&mut words)?)?),
             Arg::Long("limit") => settings.limits.set(&text(&mut words)?)?,
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::SERVE)),
@@ -230,6 +232,9 @@ fn parse_serve(mut words: Parser, environment: Environment<'_>) -> Result<Comman
     }
     if !origins.is_empty() {
         settings.origins = origins;
+    }
+    if !hosts.is_empty() {
+        settings.hosts = hosts;
     }
     if !proxies.is_empty() {
         settings.trusted_proxies = proxies;
@@ -254,6 +259,9 @@ fn serve_from_environment(settings: &mut Serve, environment: Environment<'_>) ->
     settings.guests = flag("DEUCED_GUESTS")?;
     for value in get("DEUCED_ORIGIN").unwrap_or_default().split_whitespace() {
         settings.origins.push(parse_origin(value).map_err(|error| named("DEUCED_ORIGIN", error))?);
+    }
+    for value in get("DEUCED_HOST").unwrap_or_default().split_whitespace() {
+        settings.hosts.push(parse_host(value).map_err(|error| named("DEUCED_HOST", error))?);
     }
     for value in get("DEUCED_TRUSTED_PROXY").unwrap_or_default().split_whitespace() {
         settings
@@ -310,6 +318,16 @@ fn parse_origin(text: &str) -> Result<String, String> {
     match authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
         true => Err(format!("'{text}' is not an origin, such as https://diary.example")),
         false => Ok(text.to_owned()),
+    }
+}
+
+/// A name without a port, which does not matter, in lower case.
+fn parse_host(text: &str) -> Result<String, String> {
+    let name = name_of(text);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match name.is_empty() || name.len() > 255 || text.contains('/') || !name.bytes().all(plain) {
+        true => Err(format!("'{text}' is not a host name, such as diary.example")),
+        false => Ok(name.to_ascii_lowercase()),
     }
 }
 
@@ -404,6 +422,7 @@ mod tests {
             ("DEUCED_DATA", "/a"),
             ("DEUCED_OPEN", "1"),
             ("DEUCED_ORIGIN", "https://a.example https://b.example"),
+            ("DEUCED_HOST", "a.example B.example."),
             ("DEUCED_TRUSTED_PROXY", "127.0.0.1"),
             ("DEUCED_LIMIT", "sockets=7 idle_seconds=9"),
             ("DEUCED_GUESTS", "no"),
@@ -413,13 +432,15 @@ mod tests {
         assert_eq!(settings.listen, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!((settings.data, settings.open), (Some("/a".into()), true));
         assert_eq!(settings.origins, ["https://a.example", "https://b.example"]);
+        assert_eq!(settings.hosts, ["a.example", "b.example"]);
         assert_eq!((settings.limits.sockets, settings.limits.idle_seconds), (7, 9));
         assert_eq!((settings.guests, settings.limits.registered_sockets), (Some(false), 77));
-        let line = "serve --listen [::1]:2 --data=/b --origin http://c.example --limit sockets=8";
+        let line = "serve --listen [::1]:2 --data=/b --origin http://c.example --host Pi.Example:80 --limit sockets=8";
         let settings = serve(line, &variables);
         assert_eq!(settings.listen, Some("[::1]:2".parse().unwrap()));
         assert_eq!(settings.data, Some("/b".into()));
         assert_eq!(settings.origins, ["http://c.example"]);
+        assert_eq!(settings.hosts, ["pi.example"]);
         assert_eq!((settings.limits.sockets, settings.limits.idle_seconds), (8, 9));
     }
 
@@ -435,6 +456,7 @@ mod tests {
                 "'pi:80' is not an address to listen on, such as 0.0.0.0:8222 or [::1]:8222",
             ),
             ("serve --origin pi", "'pi' is not an origin, such as https://diary.example"),
+            ("serve --host http://pi", "'http://pi' is not a host name, such as diary.example"),
             (
                 "serve --trusted-proxy pi",
                 "'pi' is not an address or a range of them, such as 127.0.0.1 or 10.0.0.0/8",

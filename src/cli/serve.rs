@@ -5,6 +5,7 @@ use crate::api::token::{self, Endings};
 use crate::api::{App, Settings, presence, room};
 use crate::cli::{self, PORT, Serve, prepare_data_directory, print};
 use crate::domain::Limits;
+use crate::http::address::host_of_origin;
 use crate::http::{Doors, Server, serve};
 use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout, watch::Watch};
 use crate::store::lock::Lock;
@@ -50,8 +51,12 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     cli::claim::announce(&data, address, &standing)?;
 
     let executor = Rc::new(LocalExecutor::new());
-    let doors =
-        Doors { origins: settings.origins, trusted_proxies: settings.trusted_proxies, web: settings.web };
+    let doors = Doors {
+        hosts: own_names(&settings),
+        origins: settings.origins,
+        trusted_proxies: settings.trusted_proxies,
+        web: settings.web,
+    };
     let server = Rc::new(Server::new(app.clone(), doors, &executor));
     let publisher = executor.spawn({
         let app = app.clone();
@@ -223,6 +228,14 @@ fn listen(settings: &Serve) -> Result<Listener, String> {
         }
         result => result.map_err(cannot(both)),
     }
+}
+
+/// The names this server goes by, in lower case: those it was told, those of its origins, and the machine's own.
+fn own_names(settings: &Serve) -> Vec<String> {
+    let told = settings.hosts.iter().cloned();
+    let origins = settings.origins.iter().filter_map(|origin| host_of_origin(origin));
+    let own = io::full_host_name().map(|name| name.to_ascii_lowercase());
+    told.chain(origins).chain(own).collect()
 }
 
 /// Tells people where to go, and scripts where the server listens.

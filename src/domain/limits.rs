@@ -67,6 +67,7 @@ limits! {
     headers = 100, 8..=1000, "headers", "headers of a request; 431";
     target_bytes = 8192, 256..=65_536, "bytes", "the address part of a request; 414";
     body_bytes = 65_536, 1024..=67_108_864, "bytes", "a request's body, pictures aside; 413";
+    pending_bytes = 16_777_216, 65_536..=4_294_967_296, "bytes", "what has come of unfinished requests in all, pictures aside, and half of it from one address; 503";
     head_seconds = 30, 1..=3600, "seconds", "time for a whole request head; 408";
     body_seconds = 60, 1..=3600, "seconds", "time for a body without progress; 408";
     body_bytes_per_second = 256, 0..=1_048_576, "bytes/s", "least rate of a body, after body_seconds; 408";

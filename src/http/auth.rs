@@ -6,10 +6,11 @@ use crate::api::signature;
 use crate::api::token::{self, Me};
 use crate::domain::{Code, Limits, Secret, TokenId};
 use crate::http::Server;
-use crate::http::address::{Peer, is_home_host, is_own_origin};
+use crate::http::address::{Peer, is_home_host, is_own_origin, name_of, origin_of};
 use crate::http::error::{Failure, Result};
 use crate::http::guard::Head;
-use crate::http::message::{Headers, Method, Request};
+use crate::http::message::{Headers, Method, Refusal, Request};
+use std::net::IpAddr;
 
 /// The name of our cookie.
 const COOKIE: &str = "deuced";
@@ -187,36 +188,94 @@ fn refused(server: &Server, error: crate::domain::Error) -> Failure {
     error.into()
 }
 
-/// Refuses what a foreign page makes a browser do in its user's name. A request that changes
+/// Refuses what a foreign page makes a browser do in its user's name (R-A3). A request that changes
 /// something and whose authority is the browser's (a cookie, or being in the home network) must
 /// come from our own pages, or from no page at all.
 ///
+/// A request that does not say where it comes from is a program's, or a browser's of many years ago. For the sake
+/// of the latter it may bring a cookie only with what no foreign form can send.
+///
 /// # Errors
 /// 403 for requests of foreign pages.
-pub fn check_page(server: &Server, method: Method, headers: &Headers, host: &str) -> Result<()> {
-    if matches!(method, Method::Get | Method::Head | Method::Options) {
+pub fn check_page(server: &Server, request: &Request) -> Result<()> {
+    if matches!(request.method, Method::Get | Method::Head | Method::Options) {
         return Ok(());
     }
-    let own = match (headers.bytes("origin"), headers.get("sec-fetch-site")) {
-        (Some(origin), _) => std::str::from_utf8(origin).is_ok_and(|origin| may_use(server, origin, host)),
-        (None, Some(site)) => matches!(site, "none" | "same-origin"),
-        (None, None) => true,
-    };
-    if own { Ok(()) } else { Err(Failure::new(403, "Origin: this page may not use this server")) }
+    let headers = &request.headers;
+    match comes_from_here(server, headers, &request.host, request.https) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::new(403, "Origin: this page may not use this server")),
+        None if cookie(headers).is_some() && is_of_a_plain_form(headers) => Err(Failure::new(
+            403,
+            "Origin: a form with a cookie must say that it comes from this server's page",
+        )),
+        None => Ok(()),
+    }
 }
 
-/// Whether a page of this origin may use the server under this host name. In open mode, where being
-/// in the network is all it takes, the name must be one that belongs there.
-pub fn may_use(server: &Server, origin: &str, host: &str) -> bool {
-    let named = is_own_origin(origin, "", &server.doors.origins);
-    let at_home = !server.app.settings.open || is_home_host(host);
-    named || (at_home && is_own_origin(origin, host, &server.doors.origins))
+/// Whether a request comes from a page that may use the server (`Origin`, else `Sec-Fetch-Site`); `None` when it says
+/// nothing.
+pub fn comes_from_here(server: &Server, headers: &Headers, host: &str, https: bool) -> Option<bool> {
+    match (headers.bytes("origin"), headers.bytes("sec-fetch-site")) {
+        (Some(origin), _) => {
+            let origin = std::str::from_utf8(origin).unwrap_or_default();
+            Some(is_own_origin(origin, host, https, &server.doors.origins))
+        }
+        (None, Some(site)) => Some(matches!(site, b"none" | b"same-origin")),
+        (None, None) => None,
+    }
+}
+
+/// Whether the navigation behind a request may end a login: it comes from a page that may use the server, from no page,
+/// or from a browser that does not say.
+pub fn may_end_login(server: &Server, request: &Request) -> bool {
+    let headers = &request.headers;
+    let referrer = || headers.get("referer").and_then(origin_of);
+    comes_from_here(server, headers, &request.host, request.https).unwrap_or(true)
+        || referrer().is_some_and(|origin| is_own_origin(origin, "", true, &server.doors.origins))
+}
+
+/// Whether the body is of a kind that a form of any page can send without being asked. Uploads are not counted: whoever
+/// has a file to send is no mere page.
+fn is_of_a_plain_form(headers: &Headers) -> bool {
+    let content_type = headers.get("content-type").unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/x-www-form-urlencoded", "text/plain"]
+        .iter()
+        .any(|plain| essence.eq_ignore_ascii_case(plain))
+}
+
+/// Settles under which name and scheme the server was asked, as a trusted proxy says or else the client, and whether it
+/// goes by that name: a page of any other name that reaches us has been pointed here by a stranger's name server
+/// (DNS rebinding), and could read and write as our own.
+///
+/// # Errors
+/// 421 for any other name, and for https that was not spoken (RFC 9110 section 7.4).
+pub fn check_host(server: &Server, head: &mut Head, address: IpAddr) -> std::result::Result<(), Refusal> {
+    const FOREIGN: Refusal = Refusal {
+        status: 421,
+        message: "Host: this server does not go by that name; 'deuced serve --host NAME' lets it",
+    };
+    const NOT_SECURE: Refusal = Refusal { status: 421, message: "target: https is not spoken here" };
+    if server.is_proxy(address) {
+        let peer = server.peer(address, &head.headers);
+        head.https = peer.https;
+        head.host = peer.host.unwrap_or(std::mem::take(&mut head.host));
+    } else if head.https {
+        return Err(NOT_SECURE);
+    }
+    let host = &head.host;
+    let named = || server.doors.hosts.iter().any(|named| named == name_of(host));
+    // Who names no host speaks HTTP/1.0, which no browser does.
+    if host.is_empty() || is_home_host(host) || named() { Ok(()) } else { Err(FOREIGN) }
 }
 
 /// Whether the page behind a request is our own, or there is none.
-pub fn is_own_page(headers: &Headers, host: &str) -> bool {
+pub fn is_own_page(headers: &Headers, host: &str, https: bool) -> bool {
     match headers.bytes("origin") {
-        Some(origin) => std::str::from_utf8(origin).is_ok_and(|origin| is_own_origin(origin, host, &[])),
+        Some(origin) => {
+            std::str::from_utf8(origin).is_ok_and(|origin| is_own_origin(origin, host, https, &[]))
+        }
         None => true,
     }
 }

@@ -55,7 +55,15 @@ pub fn decode(head: Head, body: Vec<u8>) -> Result<Request, Refusal> {
 ///
 /// A header value that may not go on the wire is sent empty, and the log says so.
 pub fn encode(response: Response, head_only: bool, keep_alive: bool, out: &mut Vec<u8>) {
-    let Response { status, headers, body, .. } = response;
+    let body = encode_head(response, keep_alive, out);
+    if !head_only {
+        out.extend_from_slice(body.as_bytes());
+    }
+}
+
+/// Appends an answer's head, and hands back the content that is to follow it, so that a long one need not be copied.
+pub fn encode_head(response: Response, keep_alive: bool, out: &mut Vec<u8>) -> Body {
+    let Response { status, headers, body, shield } = response;
     let status = if (100..1000).contains(&status) {
         status
     } else {
@@ -65,17 +73,16 @@ pub fn encode(response: Response, head_only: bool, keep_alive: bool, out: &mut V
     // 1xx, 204 and 304 have no content and no length (RFC 9110 sections 8.6, 15.2, 15.3.5, 15.4.5).
     let bodyless = status < 200 || status == 204 || status == 304;
     let body = if bodyless { Body::Empty } else { body };
-    out.reserve(512 + if head_only { 0 } else { body.as_bytes().len() });
+    out.reserve(1024);
     // Only the rest of the head comes from the library: its reason phrases are not the registered ones.
     let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));
+    out.extend_from_slice(shield.lines().as_bytes());
     let fields = out.len();
     append_fields(headers, body.as_bytes().len(), keep_alive, out);
     if bodyless {
         remove_field(out, fields, b"content-length: 0\r\n");
     }
-    if !head_only {
-        out.extend_from_slice(body.as_bytes());
-    }
+    body
 }
 
 /// The canonical request. A method without a name of its own here becomes TRACE, which comes back as `Other`.
@@ -292,6 +299,7 @@ impl AsyncWrite for Memory {
 mod tests {
     use super::*;
     use crate::http::guard::{Guard, GuardLimits};
+    use crate::http::shield::Shield;
 
     fn request(bytes: &[u8]) -> Request {
         let mut guard = Guard::new(GuardLimits::default());
@@ -363,12 +371,15 @@ mod tests {
         let text = answer(Response::empty(200).with("date", "then").with("date", "now"), false, true);
         assert!(text.contains("content-length: 0\r\n") && text.contains("date: now\r\n"), "{text}");
         assert_eq!(text.matches("date: ").count(), 1);
-        assert!(!text.contains("content-type"));
+        assert!(!text.contains("\r\ncontent-type:"));
     }
 
     #[test]
     fn answers_without_content_have_no_length() {
-        let upgrade = Response::empty(101).with("connection", "Upgrade").with("upgrade", "websocket");
+        let upgrade = Response::empty(101)
+            .shielded(Shield::Handshake)
+            .with("connection", "Upgrade")
+            .with("upgrade", "websocket");
         for (response, line) in [
             (upgrade, "HTTP/1.1 101 Switching Protocols\r\n"),
             (Response::json(204, "{}".to_owned()), "HTTP/1.1 204 No Content\r\n"),
@@ -381,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn values_cannot_break_out() {
+    fn r_h9_values_cannot_break_out() {
         let response = Response::empty(302)
             .with("location", "/\r\nset-cookie: a=b")
             .with("x-name", "Zo\u{eb}")
@@ -392,7 +403,7 @@ mod tests {
         let text = answer(response, false, true);
         assert!(text.contains("\r\nlocation: \r\n") && text.contains("\r\nx-name: \r\n"), "{text}");
         assert!(!text.contains("set-cookie") && !text.contains("99") && !text.contains("chunked"), "{text}");
-        assert_eq!(text.matches("\r\n").count(), 6, "{text}");
+        assert_eq!(text.matches("\r\n").count(), 6 + Shield::Data.lines().matches("\r\n").count(), "{text}");
         assert!(
             answer(Response::empty(42), false, true).starts_with("HTTP/1.1 500 Internal Server Error\r\n")
         );

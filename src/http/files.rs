@@ -4,18 +4,15 @@ use crate::domain::{Error, token::base64url};
 use crate::http::Server;
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Body, Request, Response};
+use crate::http::shield::Shield;
 use sha2::{Digest, Sha256};
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::UNIX_EPOCH,
 };
-
-/// What pages may do: everything from here, nothing from elsewhere. The existing client's bundle
-/// sets inline styles, which is why those are allowed.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data: blob:; connect-src 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'";
 
 /// No file of an app is larger; a mistaken `--web /` must not fill the memory.
 const MOST_BYTES: u64 = 64 << 20;
@@ -52,9 +49,10 @@ pub fn is_of_claim_page(path: &str) -> bool {
 }
 
 /// The claim page in place of what was asked for.
-pub fn claim_page(status: u16) -> Response {
+pub fn claim_page(status: u16, https: bool) -> Response {
     let bytes = BUILT_IN[index_of(CLAIM_PAGE)].2;
-    page(Response::new(status, "text/html; charset=utf-8", Body::Static(bytes)))
+    Response::new(status, "text/html; charset=utf-8", Body::Static(bytes))
+        .shielded(Shield::of_page(true, https))
         .with("cache-control", "no-store")
 }
 
@@ -72,8 +70,8 @@ pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
     let over = request.path == CLAIM_PAGE && server.app.is_claimed();
     let path = if over { "/".to_owned() } else { request.path.clone() };
     let Some(root) = server.doors.web.clone() else { return Ok(built_in(request, &path)) };
-    let asked = path.clone();
-    let read = server.app.file_aside(move || read(&root, &path)).await?;
+    let (asked, files) = (path.clone(), server.files.clone());
+    let read = server.app.file_aside(move || read(&root, &path, &files)).await?;
     let file = read.map_err(|error| Error::unavailable("The page cannot be read").because(error))?;
     let Some(file) = file else {
         // The owner's app may use our client without a copy of its own.
@@ -83,20 +81,24 @@ pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
             Err(Failure::new(404, "Not found"))
         };
     };
+    let shield = Shield::of_page(false, request.https);
     if has_tag(request, &file.tag) {
-        return Ok(page(Response::empty(304)).with("etag", file.tag).with("cache-control", file.caching));
+        let response = Response::empty(304).shielded(shield);
+        return Ok(response.with("etag", file.tag).with("cache-control", file.caching));
     }
-    let response = Response::new(200, file.content_type, Body::Bytes(file.bytes));
-    Ok(page(response).with("etag", file.tag).with("cache-control", file.caching))
+    let response = Response::new(200, file.content_type, Body::Shared(file.bytes));
+    Ok(response.shielded(shield).with("etag", file.tag).with("cache-control", file.caching))
 }
 
 fn built_in(request: &Request, path: &str) -> Response {
     let index = index_of(path);
     let (tag, (_, content_type, bytes)) = (&built_in_tags()[index], BUILT_IN[index]);
+    let shield = Shield::of_page(true, request.https);
     if has_tag(request, tag) {
-        return page(Response::empty(304)).with("etag", tag).with("cache-control", "no-cache");
+        return Response::empty(304).shielded(shield).with("etag", tag).with("cache-control", "no-cache");
     }
-    page(Response::new(200, content_type, Body::Static(bytes)))
+    Response::new(200, content_type, Body::Static(bytes))
+        .shielded(shield)
         .with("etag", tag)
         .with("cache-control", "no-cache")
 }
@@ -118,27 +120,42 @@ fn has_tag(request: &Request, tag: &str) -> bool {
         .any(|known| known == "*" || known == tag)
 }
 
-fn page(response: Response) -> Response {
-    response
-        .with("content-security-policy", CONTENT_SECURITY_POLICY)
-        .with("referrer-policy", "same-origin")
-        .with("x-frame-options", "DENY")
+/// The files that are being sent, by their places, with their tags: however many ask for one, it is in memory once.
+#[derive(Default)]
+pub struct Files(Mutex<HashMap<PathBuf, Version>>);
+
+/// A file's tag, and its bytes for as long as anybody is being sent them.
+type Version = (String, Weak<Vec<u8>>);
+
+impl Files {
+    /// The file's bytes, which are read only if nobody else is being sent this very version.
+    fn read(&self, place: &Path, tag: &str) -> io::Result<Arc<Vec<u8>>> {
+        // Whoever panicked with it has left nothing half done.
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|_, (_, bytes)| bytes.strong_count() > 0);
+        if let Some(bytes) = files.get(place).filter(|file| file.0 == tag).and_then(|file| file.1.upgrade()) {
+            return Ok(bytes);
+        }
+        let bytes = Arc::new(fs::read(place)?);
+        files.insert(place.to_owned(), (tag.to_owned(), Arc::downgrade(&bytes)));
+        Ok(bytes)
+    }
 }
 
 /// A file as it is sent.
 struct File {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     content_type: &'static str,
     tag: String,
     caching: &'static str,
 }
 
 /// The file of a path below `root`, or the app's page where there is none.
-fn read(root: &Path, path: &str) -> io::Result<Option<File>> {
+fn read(root: &Path, path: &str, files: &Files) -> io::Result<Option<File>> {
     match find(root, path) {
-        Some(found) => load(&found, path).map(Some),
+        Some(found) => load(&found, path, files).map(Some),
         None if is_ours(path) => Ok(None),
-        None if root.join("index.html").is_file() => load(&root.join("index.html"), "/").map(Some),
+        None if root.join("index.html").is_file() => load(&root.join("index.html"), "/", files).map(Some),
         None => Ok(None),
     }
 }
@@ -153,7 +170,7 @@ fn find(root: &Path, path: &str) -> Option<PathBuf> {
     found.is_file().then_some(found)
 }
 
-fn load(found: &Path, path: &str) -> io::Result<File> {
+fn load(found: &Path, path: &str, files: &Files) -> io::Result<File> {
     let about = fs::metadata(found)?;
     if about.len() > MOST_BYTES {
         return Err(io::Error::other(format!("{} is larger than {MOST_BYTES} bytes", found.display())));
@@ -162,12 +179,8 @@ fn load(found: &Path, path: &str) -> io::Result<File> {
     // Builders put a hash into the names below /assets/, so those never change.
     let caching =
         if path.starts_with("/assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    Ok(File {
-        bytes: fs::read(found)?,
-        content_type: content_type(found),
-        tag: format!("\"{:x}-{:x}\"", about.len(), changed.as_nanos()),
-        caching,
-    })
+    let tag = format!("\"{:x}-{:x}\"", about.len(), changed.as_nanos());
+    Ok(File { bytes: files.read(found, &tag)?, content_type: content_type(found), tag, caching })
 }
 
 fn content_type(path: &Path) -> &'static str {
@@ -200,7 +213,8 @@ pub async fn picture(server: &Server, name: &str) -> Result<Response> {
     let (data, name) = (server.app.settings.data.clone(), name.to_owned());
     let bytes = server.app.file_aside(move || crate::api::picture::read(&data, &name)).await?;
     let bytes = bytes.ok_or_else(|| Failure::new(404, "Not found"))?;
+    let shield = if server.doors.origins.is_empty() { Shield::Picture } else { Shield::SharedPicture };
     Ok(Response::new(200, "image/jpeg", Body::Bytes(bytes))
-        .with("cache-control", "public, max-age=31536000, immutable")
-        .with("content-security-policy", "default-src 'none'"))
+        .shielded(shield)
+        .with("cache-control", "public, max-age=31536000, immutable"))
 }

@@ -129,6 +129,16 @@ impl Guard {
         self.progress
     }
 
+    /// How many bytes of memory it holds for what has not come whole.
+    pub fn held(&self) -> usize {
+        let body = match &self.state {
+            State::Length { received, .. } => received.capacity(),
+            State::Chunked(chunked) => chunked.held(),
+            State::Head(_) | State::NoBody | State::Refused(_) => 0,
+        };
+        self.buffer.capacity() + body
+    }
+
     /// What was read ahead of the last request, for the protocol that takes the connection over.
     pub fn into_leftover(mut self) -> Vec<u8> {
         self.buffer.drain(..self.start);

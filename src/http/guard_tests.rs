@@ -56,8 +56,18 @@ fn describe(head: &Head, body: &[u8]) -> String {
     format!("{} {} {} [{body}]{close}{upgrade}", head.method.name(), head.host, head.path)
 }
 
-/// The outcome, checked to be the same for one packet, single bytes, and seeded random packets.
+/// The outcome, checked to be the same in any packets, and cut in two at every byte.
 fn check(bytes: &[u8]) -> Vec<String> {
+    let whole = check_packets(bytes);
+    for cut in 1..bytes.len().min(1000) {
+        let (first, second) = bytes.split_at(cut);
+        assert_eq!(outcome([first, second].into_iter()), whole, "cut at {cut}: {}", bytes.escape_ascii());
+    }
+    whole
+}
+
+/// The outcome, checked to be the same for one packet, single bytes, and seeded random packets.
+fn check_packets(bytes: &[u8]) -> Vec<String> {
     let whole = outcome(std::iter::once(bytes));
     assert_eq!(outcome(bytes.chunks(1)), whole, "byte by byte: {}", bytes.escape_ascii());
     let mut random = 0x9e37_79b9_7f4a_7c15_u64 ^ bytes.len() as u64;
@@ -89,7 +99,7 @@ fn post(lines: &str, rest: &str) -> String {
 }
 
 #[test]
-fn good_requests() {
+fn r_h5_good_requests() {
     let table: Vec<(String, &[&str])> = vec![
         (get(""), &["GET a / []"]),
         (format!("\r\n{}", get("")), &["GET a / []"]),
@@ -149,7 +159,7 @@ fn good_requests() {
 }
 
 #[test]
-fn bad_lines_are_refused() {
+fn r_h2_bad_lines_are_refused() {
     let bad = [
         "GET / HTTP/1.1\nHost: a\n\n",
         "GET / HTTP/1.1\r\nHost: a\n\r\n",
@@ -190,7 +200,7 @@ fn bad_lines_are_refused() {
 }
 
 #[test]
-fn bad_targets_and_hosts_are_refused() {
+fn r_h4_bad_targets_and_hosts_are_refused() {
     let targets = [
         "CONNECT a:80",
         "CONNECT /",
@@ -237,7 +247,7 @@ fn bad_targets_and_hosts_are_refused() {
 }
 
 #[test]
-fn bad_framing_is_refused() {
+fn r_h2_bad_framing_is_refused() {
     let coding =
         |value: &str| post(&format!("Transfer-Encoding: {value}\r\n"), "0\r\n\r\nGET /hidden HTTP/1.1\r\n");
     let length = |value: &str| post(&format!("Content-Length: {value}\r\n"), "hello");
@@ -296,10 +306,15 @@ fn bad_framing_is_refused() {
 }
 
 #[test]
-fn other_versions() {
-    for version in ["HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/3.0"] {
+fn r_h6_other_versions() {
+    for version in ["HTTP/2.0", "HTTP/2.1", "HTTP/0.9", "HTTP/3.0"] {
         let bytes = format!("GET / {version}\r\nHost: a\r\n\r\n");
         assert_eq!(check(bytes.as_bytes()), ["refused 505"], "{version}");
+    }
+    // A client that knows more than 1.1 knows 1.1, too.
+    for version in ["HTTP/1.2", "HTTP/1.9"] {
+        let bytes = format!("GET / {version}\r\nHost: a\r\n\r\n");
+        assert_eq!(check(bytes.as_bytes()), ["GET a / []"], "{version}");
     }
     assert_eq!(check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), ["refused 505"]);
     assert_eq!(check(b"GET / HTTP/11.1\r\nHost: a\r\n\r\n"), ["refused 400"]);
@@ -307,7 +322,7 @@ fn other_versions() {
 }
 
 #[test]
-fn head_limits_are_exact_and_hold_while_reading() {
+fn r_h7_head_limits_are_exact_and_hold_while_reading() {
     let target = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(length - 1));
     assert_eq!(check(target(8192).as_bytes()).len(), 1);
     assert_eq!(check(target(8193).as_bytes()), ["refused 414"]);
@@ -322,7 +337,7 @@ fn head_limits_are_exact_and_hold_while_reading() {
 }
 
 #[test]
-fn an_endless_line_takes_bounded_memory_and_time() {
+fn r_h7_an_endless_line_takes_bounded_memory_and_time() {
     let mut guard = Guard::new(GuardLimits::default());
     for _ in 0..100_000 {
         guard.feed(&[b'x'; 1024]);
@@ -334,7 +349,7 @@ fn an_endless_line_takes_bounded_memory_and_time() {
 }
 
 #[test]
-fn an_announced_length_costs_nothing_until_it_comes() {
+fn r_h7_an_announced_length_costs_nothing_until_it_comes() {
     let mut guard = Guard::new(GuardLimits::default());
     guard.feed(post("Content-Length: 50000000\r\n", "x").as_bytes());
     guard.head().expect("a head").expect("complete");
@@ -344,7 +359,7 @@ fn an_announced_length_costs_nothing_until_it_comes() {
 }
 
 #[test]
-fn any_bytes_in_values_are_kept_as_they_are() {
+fn r_h9_any_bytes_in_values_are_kept_as_they_are() {
     let mut guard = Guard::new(GuardLimits::default());
     guard.feed(
         b"GET / HTTP/1.1\r\nHost: a\r\nCookie: n=\xc3\xa9\r\nX-Raw: \xff\x80 z \r\nX-Raw: second\r\n\r\n",
@@ -359,7 +374,7 @@ fn any_bytes_in_values_are_kept_as_they_are() {
 }
 
 #[test]
-fn continue_is_wanted_once_and_never_for_what_is_refused() {
+fn r_h6_continue_is_wanted_once_and_never_for_what_is_refused() {
     let bytes = post("Expect: 100-continue\r\nContent-Length: 4\r\n", "");
     let mut guard = Guard::new(GuardLimits::default());
     guard.feed(bytes.as_bytes());
@@ -385,7 +400,7 @@ fn continue_is_wanted_once_and_never_for_what_is_refused() {
 }
 
 #[test]
-fn frames_sent_with_the_upgrade_are_left_over() {
+fn r_h5_frames_sent_with_the_upgrade_are_left_over() {
     let mut guard = Guard::new(GuardLimits::default());
     guard.feed(get("Connection: Upgrade\r\nUpgrade: websocket\r\n").as_bytes());
     guard.feed(b"\x81\x80abcd");
@@ -408,7 +423,7 @@ fn calls_out_of_order_are_refused_and_never_wait() {
 
 /// Breaks good requests in seeded random places: whatever comes of it must not depend on the packets.
 #[test]
-fn broken_requests_are_read_the_same_in_any_packets() {
+fn r_h5_broken_requests_are_read_the_same_in_any_packets() {
     let chunked = post("Transfer-Encoding: chunked\r\n", "2;x=y\r\nhi\r\n0\r\na: b\r\n\r\n") + &get("");
     let length =
         post("Content-Length: 5\r\nExpect: 100-continue\r\n", "hello") + &get("Connection: close\r\n");
@@ -446,6 +461,42 @@ fn broken_requests_are_read_the_same_in_any_packets() {
             let end = (place + cut).min(bytes.len());
             bytes.splice(place..end, splinters[below(splinters.len())].iter().copied());
         }
-        check(&bytes);
+        check_packets(&bytes);
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(crate::test::dice())]
+
+    /// Requests of every kind in a row, some of them broken, in any number of packets.
+    #[test]
+    fn r_h5_any_row_of_requests_is_read_the_same_in_any_packets(
+        kinds in proptest::collection::vec(0..9_usize, 1..6),
+        lengths in proptest::collection::vec(1..40_usize, 1..60),
+    ) {
+        let kind = |index: &usize| match index {
+            0 => get(""),
+            1 => get("X: \u{e9}\r\nCookie: a=b; c=d\r\n"),
+            2 => post("Content-Length: 11\r\n", "hello world"),
+            3 => post("Transfer-Encoding: chunked\r\n", "b;x=\"y\"\r\nhello world\r\n0\r\na: b\r\n\r\n"),
+            4 => "\r\nHEAD http://b/%20?x=1 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            5 => post("Expect: 100-continue\r\nContent-Length: 2\r\n", "hi"),
+            6 => get("X: folded\r\n y\r\n"),
+            7 => post("Content-Length: 65\r\n", "x"),
+            _ => post("Transfer-Encoding: chunked\r\n", "2\r\nhix"),
+        };
+        let bytes: String = kinds.iter().map(kind).collect();
+        let whole = outcome(std::iter::once(bytes.as_bytes()));
+        let mut rest = bytes.as_bytes();
+        let mut pieces = Vec::new();
+        for length in lengths.iter().cycle() {
+            let (piece, left) = rest.split_at((*length).min(rest.len()));
+            pieces.push(piece);
+            rest = left;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        proptest::prop_assert_eq!(outcome(pieces.into_iter()), whole);
     }
 }

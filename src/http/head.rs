@@ -37,6 +37,8 @@ pub struct Head {
     pub keep_alive: bool,
     /// Whether the client speaks HTTP/1.0; such a connection always closes after the answer.
     pub http10: bool,
+    /// Whether an absolute target asked for https, which only a proxy can have spoken.
+    pub https: bool,
     /// Whether the client wants this connection to become a WebSocket (RFC 6455 section 4.2.1). Never with a body and
     /// never in HTTP/1.0 (RFC 9110 section 7.8); method, version, key and origin are the upgrade's business.
     pub upgrade_websocket: bool,
@@ -91,6 +93,7 @@ pub(super) fn judge(bytes: Vec<u8>) -> Result<Judged, Refusal> {
         host: target.authority.unwrap_or(named),
         keep_alive: !http10 && !headers.has_member("connection", "close"),
         http10,
+        https: target.https,
         upgrade_websocket,
         raw_target: (place.0 + target.raw_path.0 as u32, place.1),
         raw_path: (place.0 + target.raw_path.0 as u32, place.0 + target.raw_path.1 as u32),
@@ -111,6 +114,7 @@ struct Split {
 /// Takes the bytes apart. `httparse` refuses folded lines, space before a colon and bytes that no token has; with the
 /// scan before it, what passes has exactly one reading.
 fn split(mut bytes: Vec<u8>) -> Result<Split, Refusal> {
+    take_higher_minor_as_11(&mut bytes);
     let mut slots = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(&bytes, &mut slots) {
@@ -135,6 +139,14 @@ fn split(mut bytes: Vec<u8>) -> Result<Split, Refusal> {
         bytes[field.name.0 as usize..field.name.1 as usize].make_ascii_lowercase();
     }
     Ok(Split { method, connect, target, http10, headers: Headers::new(bytes, fields) })
+}
+
+/// HTTP/1.2 and its like mean that the client understands 1.1 as well, and are read as that (RFC 9110 section 2.5).
+fn take_higher_minor_as_11(bytes: &mut [u8]) {
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\r') else { return };
+    if let [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9'] = &mut bytes[..end] {
+        *minor = b'1';
+    }
 }
 
 /// Where a piece that was cut from the bytes lies in them. A head is far shorter than 4 GiB.

@@ -3,7 +3,10 @@
 //! Not here: how a request is cut out of a connection's bytes (`guard`), how it is judged (`head`, `target`), what its
 //! body says (`body`, `multipart`), and the codec library, whose types stay inside `codec`.
 
+use std::sync::Arc;
+
 use super::guard::Head;
+use super::shield::Shield;
 
 /// The most pairs in a query string: 8 KiB of `a&a&a` would otherwise become a hundred times as much in memory.
 const QUERY_PAIRS: usize = 256;
@@ -95,6 +98,8 @@ pub struct Request {
     /// Whether the client speaks HTTP/1.0.
     pub http10: bool,
     raw_target: (u32, u32),
+    /// Whether the client speaks https, to a proxy we trust.
+    pub https: bool,
 }
 
 impl Request {
@@ -110,6 +115,7 @@ impl Request {
             body,
             keep_alive: head.keep_alive,
             http10: head.http10,
+            https: head.https,
         }
     }
 
@@ -179,6 +185,12 @@ impl Headers {
         self.bytes.get(start as usize..end as usize).unwrap_or_default()
     }
 
+    /// The request line as it came: method, target and version.
+    pub fn line(&self) -> impl Iterator<Item = &str> {
+        let line = self.bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        std::str::from_utf8(line).unwrap_or_default().split(' ')
+    }
+
     /// All fields, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| {
@@ -232,8 +244,8 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The content.
     pub body: Body,
-    /// Whether it goes to a gadget that counts bytes: no field is added that it can do without.
-    pub brief: bool,
+    /// What a browser may do with it.
+    pub shield: Shield,
 }
 
 /// The content of an answer.
@@ -245,6 +257,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// Part of the program, such as the pages of the web client.
     Static(&'static [u8]),
+    /// What several answers under way may have in common, such as a file.
+    Shared(Arc<Vec<u8>>),
 }
 
 impl Body {
@@ -254,6 +268,7 @@ impl Body {
             Self::Empty => &[],
             Self::Bytes(bytes) => bytes,
             Self::Static(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }
@@ -262,13 +277,13 @@ impl Response {
     /// An answer without content.
     pub fn empty(status: u16) -> Self {
         let (headers, body) = (Vec::new(), Body::Empty);
-        Self { status, headers, body, brief: false }
+        Self { status, headers, body, shield: Shield::Data }
     }
 
     /// An answer with this content and its type.
     pub fn new(status: u16, content_type: &'static str, body: Body) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
-        Self { status, headers, body, brief: false }
+        Self { status, headers, body, shield: Shield::Data }
     }
 
     /// An answer whose content is this JSON text.
@@ -280,6 +295,11 @@ impl Response {
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The same answer as another kind of content.
+    pub fn shielded(self, shield: Shield) -> Self {
+        Self { shield, ..self }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The web door: from the bytes of a connection to an api verb and back.
 //!
 //! ```text
-//! accept (serve) → guard: bytes to one judged request → codec → route → auth, pace → handler (routes/)
+//! accept (connection) → guard: bytes to one judged request → serve: may it come in → codec → route → auth, pace → handler (routes/)
 //! ```
 //!
 //! Handlers see our own request and response only. Nothing here knows SQL, and nothing below here
@@ -12,10 +12,12 @@ pub mod auth;
 pub mod body;
 mod chunked;
 pub mod codec;
+pub mod connection;
 pub mod error;
 pub mod files;
 pub mod guard;
 mod head;
+pub mod ledger;
 pub mod message;
 pub mod multipart;
 pub mod router;
@@ -23,12 +25,15 @@ pub mod routes;
 pub mod scope;
 pub mod serve;
 pub mod share;
+pub mod shield;
 mod target;
 pub mod upgrade;
 
 use crate::api::App;
 use crate::domain::UserId;
 use address::Network;
+use files::Files;
+use ledger::Ledger;
 use share::Shares;
 use smol::{LocalExecutor, future::FutureExt};
 use std::{
@@ -37,6 +42,7 @@ use std::{
     panic::AssertUnwindSafe,
     path::PathBuf,
     rc::{Rc, Weak},
+    sync::Arc,
 };
 
 /// What the web door was told.
@@ -46,6 +52,8 @@ pub struct Doors {
     pub origins: Vec<String>,
     /// Proxies whose word on client address and scheme is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Names this server goes by, in lower case, beside those that only a home network has.
+    pub hosts: Vec<String>,
     /// A built single-page app to serve instead of the built-in page.
     pub web: Option<PathBuf>,
 }
@@ -65,6 +73,8 @@ pub struct Server {
     sockets: Cell<u64>,
     anonymous_sockets: Cell<u64>,
     connections: Shares<IpAddr>,
+    pending: Rc<Ledger>,
+    files: Arc<Files>,
     stopping: Cell<bool>,
     requests: Cell<u64>,
     /// Makes request ids of different runs differ.
@@ -85,6 +95,8 @@ impl Server {
             sockets: Cell::new(0),
             anonymous_sockets: Cell::new(0),
             connections: Shares::default(),
+            pending: Rc::default(),
+            files: Arc::default(),
             stopping: Cell::new(false),
             requests: Cell::new(0),
             run,

@@ -242,6 +242,7 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// What a path leads to, whatever the method.
+#[derive(Default)]
 pub struct Target {
     routes: Vec<&'static Route>,
     params: Vec<String>,
@@ -304,11 +305,11 @@ pub async fn answer(server: &Rc<Server>, target: Target, request: Request, addre
         }
     };
     let cached = response.headers.iter().any(|(name, _)| *name == "cache-control");
-    if response.brief {
+    if response.shield == Shield::Brief {
         return response;
     }
     let response = if routed && !cached { response.with("cache-control", "no-store") } else { response };
-    response.with("x-content-type-options", "nosniff").with("x-request-id", request_id)
+    response.with("x-request-id", request_id)
 }
 
 async fn handle(
@@ -318,7 +319,7 @@ async fn handle(
     address: IpAddr,
     request_id: &str,
 ) -> Result<Response> {
-    let peer = Peer::of(address, &request.headers, &server.doors.trusted_proxies);
+    let peer = server.peer(address, &request.headers);
     if !server.app.is_claimed() && !claim::may_pass(target.verb(request.method), &request) {
         return pace_stranger(server, &peer).and_then(|()| claim::keep_out(&request, target.is_api));
     }
@@ -330,7 +331,7 @@ async fn handle(
         return wrong_method(&request, &target.routes);
     };
     if !auth::has_bearer(&request.headers) {
-        auth::check_page(server, request.method, &request.headers, &request.host)?;
+        auth::check_page(server, &request)?;
     }
     let caller = match (auth::caller_of(server, &request), route.public) {
         // Where everybody may come, a device is nobody: it is not logged out, and sees what strangers see.
@@ -407,6 +408,8 @@ async fn renew(server: &Rc<Server>, caller: &Caller, peer: &Peer, response: Resp
     })
 }
 
+const EVERY_METHOD: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// A path that is no route: the API says so, everything else is the page.
 async fn unknown(server: &Server, target: &Target, request: &Request) -> Result<Response> {
     if target.is_api {
@@ -414,6 +417,8 @@ async fn unknown(server: &Server, target: &Target, request: &Request) -> Result<
     }
     match request.method {
         Method::Get | Method::Head => files::serve(server, request).await,
+        // Asked of the server as a whole (RFC 9110 section 9.3.7).
+        Method::Options if request.path == "*" => Ok(options(EVERY_METHOD.to_owned())),
         Method::Options => Ok(options("GET, HEAD, OPTIONS".to_owned())),
         _ => Err(Failure::method_not_allowed("GET, HEAD, OPTIONS".to_owned())),
     }
@@ -449,6 +454,32 @@ mod tests {
             assert_eq!(verb(none), None, "{none}");
         }
         assert_eq!(Target::of("/api/Groups/aBc/MEMBERS/x").params, ["aBc", "x"]);
+    }
+
+    /// What is for everybody is listed here a second time, so that nothing becomes so by mistake.
+    #[test]
+    fn r_a1_everything_else_needs_a_login() {
+        const FOR_EVERYBODY: [&str; 15] = [
+            "GET /api/health",
+            "GET /api/invites/:",
+            "GET /api/login",
+            "GET /api/logout",
+            "GET /api/openapi.json",
+            "GET /health",
+            "GET /join/:",
+            "GET /metrics",
+            "GET /uploads/:",
+            "POST /api/auth/logout",
+            "POST /api/claim",
+            "POST /api/join/:/newcomer",
+            "POST /api/login",
+            "POST /api/logout",
+            "POST /api/reset",
+        ];
+        for route in ROUTES.iter().filter(|route| route.public) {
+            let line = format!("{} /{}", route.method.name(), route.pattern.join("/"));
+            assert!(FOR_EVERYBODY.contains(&&*line), "{line} needs no login");
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) struct Target {
     pub(super) query: Query,
     /// The authority of an absolute target, which overrules Host (RFC 9112 section 3.2.2).
     pub(super) authority: Option<String>,
+    /// Whether it is an absolute one of https.
+    pub(super) https: bool,
     /// Where in the raw target the still encoded path lies.
     pub(super) raw_path: (usize, usize),
 }
@@ -29,7 +31,7 @@ pub(super) fn parse(raw: &str, method: Method) -> Result<Target, Refusal> {
     }
     if raw == "*" && method == Method::Options {
         let (path, query) = (raw.to_owned(), Query::default());
-        return Ok(Target { path, query, authority: None, raw_path: (0, 1) });
+        return Ok(Target { path, query, authority: None, https: false, raw_path: (0, 1) });
     }
     let (authority, path_start) = match after_scheme(raw) {
         Some(start) => {
@@ -46,6 +48,7 @@ pub(super) fn parse(raw: &str, method: Method) -> Result<Target, Refusal> {
         path: path(raw_path)?,
         query: Query::parse(raw_query)?,
         authority,
+        https: raw.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("https:")),
         raw_path: (path_start, path_start + raw_path.len()),
     })
 }

@@ -11,6 +11,7 @@ use crate::http::auth::{self, Source};
 use crate::http::guard::Head;
 use crate::http::message::{Method, Response};
 use crate::http::share::Counted;
+use crate::http::shield::Shield;
 use crate::hub::Owner;
 use crate::ws::{Endpoint, Greeting, Page};
 use sha1::{Digest, Sha1};
@@ -92,11 +93,8 @@ fn places_for(server: &Rc<Server>, caller: Option<UserId>) -> Option<(Counted, O
 /// The refusal: empty, and the last answer of its connection.
 pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, Response> {
     let key = judge_headers(head)?;
-    if let Some(origin) = head.headers.bytes("origin") {
-        let own = std::str::from_utf8(origin).is_ok_and(|origin| auth::may_use(server, origin, &head.host));
-        if !own {
-            return Err(refusal(403));
-        }
+    if !auth::comes_from_here(server, &head.headers, &head.host, head.https).unwrap_or(true) {
+        return Err(refusal(403));
     }
     let offers: Vec<&str> = head
         .headers
@@ -113,12 +111,13 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
     if let Some(caller) = &caller {
         check_scope(server, path, &caller.me.token).map_err(|_| refusal(403))?;
     }
-    let guest = server.app.settings.guests && auth::is_own_page(&head.headers, &head.host);
+    let guest = server.app.settings.guests && auth::is_own_page(&head.headers, &head.host, head.https);
     let endpoint =
         endpoint(server, path, head, user, guest).map_err(|error| refusal(status_of(&error, path)))?;
     let full = || refusal(503).with("retry-after", "5");
     let (place, anonymous_place) = places_for(server, user).ok_or_else(full)?;
     let mut answer = Response::empty(101)
+        .shielded(Shield::Handshake)
         .with("upgrade", "websocket")
         .with("connection", "Upgrade")
         .with("sec-websocket-accept", accept_key(key));
@@ -242,8 +241,13 @@ pub fn no_such_path() -> Response {
     refusal(404)
 }
 
+/// The answer while the server is stopping.
+pub fn stopping() -> Response {
+    refusal(503)
+}
+
 fn refusal(status: u16) -> Response {
-    Response::empty(status).with("connection", "close")
+    Response::empty(status).shielded(Shield::Handshake).with("connection", "close")
 }
 
 /// Sixteen bytes in base 64 (RFC 6455 section 4.1).

@@ -20,3 +20,15 @@ pub fn written_bytes() -> Option<u64> {
     let counts = std::fs::read_to_string("/proc/self/io").ok()?;
     counts.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
 }
+
+/// The whole name of this machine, with its domain if it has one; `None` where it has none.
+pub fn full_host_name() -> Option<String> {
+    let mut bytes = [0_u8; 256];
+    // SAFETY: the kernel writes at most so many bytes into the buffer we own.
+    if unsafe { libc::gethostname(bytes.as_mut_ptr().cast(), bytes.len()) } != 0 {
+        return None;
+    }
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    let name = std::str::from_utf8(&bytes[..end]).ok()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}

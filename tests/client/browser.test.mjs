@@ -37,7 +37,7 @@ class PageHandle extends Handle {
   #path;
   page;
 
-  static async make({ link, host = "127.0.0.1", path = "/api/health" }) {
+  static async make({ link, host = "127.0.0.1", path = "/deuced.d.ts" }) {
     const handle = new PageHandle();
     handle.#context = await browser.newContext();
     handle.#origin = `http://${host}:${link.port}`;

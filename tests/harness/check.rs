@@ -25,6 +25,10 @@ pub fn form(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
     let id = reply.header("X-Request-Id").unwrap_or_default();
     assert!(!id.is_empty(), "no X-Request-Id: {reply:?}");
     assert_eq!(reply.header("X-Content-Type-Options"), Some("nosniff"), "{reply:?}");
+    assert_eq!(reply.header("X-Frame-Options"), Some("DENY"), "{reply:?}");
+    assert_eq!(reply.header("Referrer-Policy"), Some("same-origin"), "{reply:?}");
+    let policy = reply.header("Content-Security-Policy").unwrap_or_default();
+    assert!(policy.contains("frame-ancestors 'none'"), "{reply:?}");
     assert_eq!(reply.header("Access-Control-Allow-Origin"), None, "{reply:?}");
     for (_, cookie) in reply.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Set-Cookie")) {
         for attribute in ["HttpOnly", "SameSite=Lax", "Path=/"] {

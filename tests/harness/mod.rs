@@ -5,6 +5,7 @@
 //! `DEUCED_BIN` names another server binary than the one cargo built; `DEUCED_RUNNER` holds words
 //! put before it (`qemu-aarch64-static -L /usr/aarch64-linux-gnu`).
 
+pub mod attack;
 pub mod check;
 pub mod client;
 pub mod fault;

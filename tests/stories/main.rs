@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod attack;
 mod child;
 mod claim;
 mod cli;
@@ -21,7 +22,6 @@ mod group;
 mod guest;
 mod health;
 mod hearing;
-mod http;
 mod idempotency;
 mod invite;
 mod limit;
@@ -41,7 +41,9 @@ mod proxy;
 mod quantity;
 mod reaction;
 mod require_account;
+mod require_door;
 mod require_durability;
+mod require_http;
 mod resend;
 mod restart;
 mod resume;

@@ -206,7 +206,8 @@ fn the_links_picture_is_the_link() {
     let path = format!("/api/groups/{home}/invites/{id}/qr");
     let picture = ann.get(&path);
     assert_eq!(picture.status, 200, "{picture:?}");
-    assert_eq!(picture.header("Content-Security-Policy"), Some("default-src 'none'"));
+    let policy = picture.header("Content-Security-Policy").unwrap_or_default();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
     assert_eq!(read_code(&picture.text()), invite["inviteLink"].as_str().unwrap());
     eve.get(&path).refused_with(403);
     server.nobody().get(&path).refused_with(401);

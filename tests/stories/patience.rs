@@ -20,7 +20,7 @@ fn refused(wire: &mut Wire, status: u16, within: Duration) -> Reply {
 }
 
 #[test]
-fn a_head_that_never_ends() {
+fn r_h8_a_head_that_never_ends() {
     let server = Server::setup().open().limit("head_seconds", 1).start();
     std::thread::scope(|scope| {
         for begun in ["G", HEALTH.trim_end(), "\r\n\r\nGET"] {
@@ -54,7 +54,7 @@ fn a_head_that_never_ends() {
 }
 
 #[test]
-fn a_body_that_never_ends() {
+fn r_h8_a_body_that_never_ends() {
     let server = Server::setup().open().limit("body_seconds", 1).start();
     let ann = server.person("Ann");
     let cookie = ann.cookie().unwrap();
@@ -90,7 +90,7 @@ fn a_body_that_never_ends() {
 }
 
 #[test]
-fn a_connection_that_says_nothing() {
+fn r_h8_a_connection_that_says_nothing() {
     let server = Server::setup().open().limit("idle_seconds", 1).start();
     let ann = server.person("Ann");
     let mut socket = ann.socket();
@@ -175,7 +175,7 @@ fn slowest_beside_a_flood(server: &Server) -> Duration {
 }
 
 #[test]
-fn five_thousand_requests_in_a_row_hold_up_nobody() {
+fn r_h5_five_thousand_requests_in_a_row_hold_up_nobody() {
     let server = Server::setup()
         .open()
         .limit("address_requests_per_minute", 1_000_000)

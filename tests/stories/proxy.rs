@@ -22,8 +22,9 @@ fn is_secure(cookie: &str) -> bool {
 }
 
 #[test]
-fn https_through_a_trusted_proxy() {
-    let server = Server::setup().open().with(["--trusted-proxy", "127.0.0.0/8"]).start();
+fn r_a5_https_through_a_trusted_proxy() {
+    let server =
+        Server::setup().open().with(["--trusted-proxy", "127.0.0.0/8", "--host", "diary.example"]).start();
     let ann = server.nobody();
     let (status, cookie) = login(&ann, "Ann", "https", "192.0.2.7");
     assert!(status == 200 && is_secure(&cookie.unwrap()));
@@ -33,8 +34,8 @@ fn https_through_a_trusted_proxy() {
 }
 
 #[test]
-fn anybody_can_say_https() {
-    let server = Server::open();
+fn r_a5_anybody_can_say_https() {
+    let server = Server::setup().open().with(["--host", "diary.example"]).start();
     let ann = server.nobody();
     let (_, cookie) = login(&ann, "Ann", "https", "192.0.2.7");
     assert!(!is_secure(&cookie.unwrap()));
@@ -42,7 +43,7 @@ fn anybody_can_say_https() {
 }
 
 #[test]
-fn a_trusted_proxy_tells_its_clients_apart() {
+fn r_a5_a_trusted_proxy_tells_its_clients_apart() {
     let setup = Server::setup().open().limit("logins_per_minute", 2);
     let server = setup.clone().with(["--trusted-proxy", "127.0.0.1"]).start();
     let statuses =
@@ -58,7 +59,7 @@ fn a_trusted_proxy_tells_its_clients_apart() {
 }
 
 #[test]
-fn nobody_hides_behind_a_hop_that_cannot_be_read() {
+fn r_a5_nobody_hides_behind_a_hop_that_cannot_be_read() {
     let server =
         Server::setup().open().limit("logins_per_minute", 2).with(["--trusted-proxy", "127.0.0.1"]).start();
     for guess in 0..2 {

@@ -24,7 +24,7 @@ pub fn keep_out(request: &Request, is_api: bool) -> Result<Response> {
     let reads = matches!(request.method, Method::Get | Method::Head);
     let wants_page = request.headers.get_all("accept").any(|kinds| kinds.contains("text/html"));
     match reads && wants_page && !is_api {
-        true => Ok(files::claim_page(503)),
+        true => Ok(files::claim_page(503, request.https)),
         false => Err(Failure::new(503, UNCLAIMED)),
     }
 }

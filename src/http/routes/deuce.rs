@@ -24,7 +24,7 @@ pub async fn log(call: Call<'_>) -> Result<Response> {
         let key = key.map(|key| Key { key: format!("\u{1}{} {}", device.0, key.key), ..key });
         let log = move |tx: &Tx<'_>| Ok(deuce::log(tx, &limits, me, &new, key.as_ref())?.answer);
         let answer = call.write_once(log).await?;
-        return Ok(Response { brief: true, ..Response::json(200, answer) });
+        return Ok(Response::json(200, answer).shielded(Shield::Brief));
     }
     let logged = call.app().write(move |tx| deuce::log(tx, &limits, me, &new, key.as_ref())).await?;
     let response = Response::json(200, logged.answer);

@@ -7,6 +7,7 @@ use crate::api::{busy, invite, password, qr, user, view};
 use crate::domain::{Error, InviteId};
 use crate::http::error::Result;
 use crate::http::message::{Body, Response};
+use crate::http::shield::Shield;
 
 /// Makes an invite.
 pub async fn create(call: Call<'_>) -> Result<Response> {
@@ -38,8 +39,7 @@ pub fn draw(call: &Call<'_>) -> Result<Response> {
     let invite = invite::find(call.app().db(), call.group()?, call.me()?, InviteId::parse(&call.params[1]))?;
     let link = format!("{}/join/{}", call.base(), invite.id);
     let code = qr::Code::of(&link).ok_or_else(|| Error::invalid("Host: too long for a QR code"))?;
-    Ok(Response::new(200, "image/svg+xml", Body::Bytes(code.to_svg().into_bytes()))
-        .with("content-security-policy", "default-src 'none'"))
+    Ok(Response::new(200, "image/svg+xml", Body::Bytes(code.to_svg().into_bytes())).shielded(Shield::Picture))
 }
 
 /// What an invite leads to, for whoever holds it.

@@ -197,6 +197,15 @@ pub async fn end(call: &Call<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Logs out by navigating. A foreign page that sends somebody here only leads them to the page: they stay logged in.
+pub async fn leave(call: &Call<'_>) -> Result<Response> {
+    if !auth::may_end_login(call.server, &call.request) {
+        return Ok(redirect("/"));
+    }
+    end(call).await?;
+    Ok(farewell(redirect("/")))
+}
+
 /// Takes the cookie along.
 pub fn farewell(response: Response) -> Response {
     response.with("set-cookie", auth::clear_cookie())

@@ -175,7 +175,7 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::LoginPage => Ok(login::page(&call)),
         Verb::Claim => claim::claim(call).await,
         Verb::Login => login::begin(call).await,
-        Verb::LogoutPage => login::end(&call).await.map(|()| login::farewell(redirect("/"))),
+        Verb::LogoutPage => login::leave(&call).await,
         Verb::Logout => login::end(&call).await.map(|()| login::farewell(ok())),
         Verb::ShowMe => user::show(&call),
         Verb::RenameMe => user::rename(call).await,
