@@ -12,9 +12,11 @@ use crate::http::router::{self, Target, Verb};
 use crate::http::share::{Counted, Share};
 use crate::http::{Server, auth, codec, upgrade};
 use crate::io::{Listener, Stream, sleep_until, timeout};
-use crate::ws::{self, session::Opening};
+use crate::ws::session::{self, Opening};
+use crate::ws::talk::{Talk, Visitor};
 use smol::future::FutureExt;
 use std::{
+    any::Any,
     io,
     net::IpAddr,
     panic::AssertUnwindSafe,
@@ -291,19 +293,20 @@ impl Connection {
         codec::encode(accepted.answer, false, true, &mut answer);
         let Connection { server, stream, guard, .. } = self;
         stream.bound_send_buffer(server.app.limits().send_buffer_bytes);
-        let place = (place, accepted.place);
+        let upgrade::Accepted { owner, endpoint, greeting, guest, .. } = accepted;
+        let anonymous_place = accepted.anonymous_place.map(|place| Box::new(place) as Box<dyn Any>);
+        let visitor = Visitor { endpoint, greeting, guest, anonymous_place };
         let opening = Opening {
             stream,
             answer,
             read_ahead: guard.into_leftover(),
-            owner: accepted.owner,
-            endpoint: accepted.endpoint,
-            greeting: accepted.greeting,
-            guest: accepted.guest,
-            place,
-            anonymous_place: accepted.anonymous_place,
+            owner,
+            connection: place,
+            place: accepted.place,
         };
-        server.spawn(ws::session::run(server.app.clone(), opening));
+        let app = server.app.clone();
+        let socket = session::run(&server.app.hub, opening, |id| Talk::new(app, id, visitor));
+        server.spawn(socket);
     }
 
     /// Says that there is no room. Only so many can be told at a time, or those who are told would

@@ -91,7 +91,7 @@ fn places_for(server: &Rc<Server>, caller: Option<UserId>) -> Option<(Counted, O
 /// # Errors
 /// The refusal: empty, and the last answer of its connection.
 pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, Response> {
-    let key = judge_headers(head)?;
+    let key = key(head)?;
     if let Some(origin) = head.headers.bytes("origin") {
         let own = std::str::from_utf8(origin).is_ok_and(|origin| auth::may_use(server, origin, &head.host));
         if !own {
@@ -114,10 +114,7 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
     let endpoint = endpoint(server, path, head, user, guest).map_err(|_| refusal(401))?;
     let full = || refusal(503).with("retry-after", "5");
     let (place, anonymous_place) = places_for(server, user).ok_or_else(full)?;
-    let mut answer = Response::empty(101)
-        .with("upgrade", "websocket")
-        .with("connection", "Upgrade")
-        .with("sec-websocket-accept", accept_key(key));
+    let mut answer = switching(key);
     let native = offers.contains(&NATIVE) && endpoint == Endpoint::Any;
     // A browser that offered something gives up unless one of its offers comes back.
     let chosen = if native { Some(&NATIVE) } else { offers.first() };
@@ -144,8 +141,11 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
 /// The native protocol's name (`docs/native.md`).
 const NATIVE: &str = "deuced.v1";
 
-/// Judges what has nothing to do with who asks; the key.
-fn judge_headers(head: &Head) -> Result<&str, Response> {
+/// Judges what has nothing to do with who asks: method, version and key (RFC 6455 section 4.2.1). The key.
+///
+/// # Errors
+/// 426 where no WebSocket of version 13 was asked for, 400 for what is no key.
+pub fn key(head: &Head) -> Result<&str, Response> {
     let wrong_version = || refusal(426).with("upgrade", "websocket").with("sec-websocket-version", "13");
     if head.method != Method::Get || !head.upgrade_websocket {
         return Err(wrong_version());
@@ -155,6 +155,14 @@ fn judge_headers(head: &Head) -> Result<&str, Response> {
     }
     let key = head.headers.get("sec-websocket-key").map(str::trim);
     key.filter(|key| is_key(key)).ok_or_else(|| refusal(400))
+}
+
+/// The answer that makes a connection a socket. Extensions are declined by saying nothing of them (section 9.1).
+pub fn switching(key: &str) -> Response {
+    Response::empty(101)
+        .with("upgrade", "websocket")
+        .with("connection", "Upgrade")
+        .with("sec-websocket-accept", accept_key(key))
 }
 
 /// What is spoken at a path, if this caller may be there.
