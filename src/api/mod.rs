@@ -19,7 +19,7 @@ pub mod picture;
 pub mod presence;
 pub mod reaction;
 pub mod room;
-mod signed;
+pub mod signed;
 pub mod thumbnail;
 pub mod token;
 pub mod user;
