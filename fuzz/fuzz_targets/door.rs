@@ -12,13 +12,25 @@ use deuced::io::block_on;
 use deuced::ws::form;
 use libfuzzer_sys::fuzz_target;
 use smol::LocalExecutor;
-use std::{cell::OnceCell, net::IpAddr, path::PathBuf, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+/// What the folders of the databases are called, before the number of their process.
+const FOLDER: &str = "deuced-fuzz-";
 
 /// A server with somebody in it who has a group, an entry and an invite.
 struct House {
     server: Rc<Server>,
     executor: Rc<LocalExecutor<'static>>,
+    /// What a path may name.
     names: Vec<String>,
+    /// The logins of people, while they are good.
+    tokens: RefCell<HashMap<String, String>>,
 }
 
 thread_local! {
@@ -66,7 +78,11 @@ fuzz_target!(|data: &[u8]| {
         bytes.extend([b"\r\n", body].concat());
         if let Some(request) = deuced_fuzz::request(&bytes) {
             let said = String::from_utf8_lossy(&bytes).into_owned();
-            check(&said, &house.ask(request));
+            let response = house.ask(request);
+            check(&said, &response);
+            if response.status == 401 || path.contains("out") || path.ends_with("account") {
+                house.tokens.borrow_mut().clear();
+            }
         }
     });
 });
@@ -75,20 +91,20 @@ impl House {
     fn new() -> House {
         let memory = PathBuf::from("/dev/shm");
         let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        let data = folder.join(format!("deuced-fuzz-{}", std::process::id()));
+        remove_what_others_left(&folder);
+        let data = folder.join(format!("{FOLDER}{}", std::process::id()));
         std::fs::create_dir_all(&data).expect("a folder for the database");
         let mut limits = Limits::default();
-        for line in Limits::TABLE.iter().filter(|line| line.name.ends_with("_per_minute")) {
+        let paced = |name: &str| name.ends_with("_per_minute") || name == "users";
+        for line in Limits::TABLE.iter().filter(|line| paced(line.name)) {
             limits.set(&format!("{}={}", line.name, line.max)).expect("a limit can be its largest");
         }
-        let settings = Settings { data: data.clone(), open: true, guests: true, limits };
+        let settings = Settings { data, open: true, guests: true, limits };
         let app = Rc::new(App::open(settings, form::RENDER).expect("a fresh database"));
-        // What is open stays; nobody else finds it, and nothing is left of it afterwards.
-        let _ = std::fs::remove_dir_all(&data);
         let executor = Rc::new(LocalExecutor::new());
         let server = Rc::new(Server::new(app.clone(), Doors::default(), &executor));
         executor.spawn(async move { app.publish_commits().await }).detach();
-        let mut house = House { server, executor, names: Vec::new() };
+        let mut house = House { server, executor, names: Vec::new(), tokens: RefCell::default() };
         house.furnish();
         house
     }
@@ -128,8 +144,11 @@ impl House {
         ];
     }
 
-    /// A login of somebody: made anew each time, as whatever came before may have ended the others.
+    /// A login of somebody.
     fn token(&self, name: &str) -> String {
+        if let Some(token) = self.tokens.borrow().get(name) {
+            return token.clone();
+        }
         let body = format!(r#"{{"username":"{name}"}}"#);
         let text = format!(
             "POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
@@ -138,7 +157,9 @@ impl House {
         );
         let response = self.ask(deuced_fuzz::request(text.as_bytes()).expect("a good request"));
         let answer: serde_json::Value = serde_json::from_slice(response.body.as_bytes()).expect("JSON");
-        answer["token"].as_str().expect("a token").to_owned()
+        let token = answer["token"].as_str().expect("a token").to_owned();
+        self.tokens.borrow_mut().insert(name.to_owned(), token.clone());
+        token
     }
 
     fn ask(&self, request: Request) -> Response {
@@ -168,4 +189,15 @@ fn check(said: &str, response: &Response) {
     let again = Response { status: response.status, headers: response.headers.clone(), body: Body::Empty };
     deuced::http::codec::encode(again, false, true, &mut wire);
     assert!(wire.starts_with(b"HTTP/1.1 "));
+}
+
+/// libFuzzer ends without a word, so that the next one has to clean up.
+fn remove_what_others_left(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }

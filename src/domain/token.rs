@@ -114,7 +114,11 @@ mod tests {
             assert_eq!(base64url(bytes.as_bytes()), text);
             assert_eq!(from_base64url(text).unwrap(), bytes.as_bytes());
         }
-        assert!(["Z", "Zg==", "Zm9v YmFy", "ü", "Zh", "Zm9", "2026-02-29"].into_iter().all(|text| from_base64url(text).is_none()));
+        assert!(
+            ["Z", "Zg==", "Zm9v YmFy", "ü", "Zh", "Zm9", "2026-02-29"]
+                .into_iter()
+                .all(|text| from_base64url(text).is_none())
+        );
         assert_eq!(base64url(&[0xfb, 0xff, 0xfe]), "-__-");
         assert_eq!(base64(&[0xfb, 0xff, 0xfe, 0x66]), "+//+Zg==");
     }
