@@ -27,7 +27,7 @@ pub mod right;
 pub mod room;
 pub mod session;
 pub mod signature;
-mod signed;
+pub mod signed;
 pub mod throttle;
 pub mod thumbnail;
 pub mod token;

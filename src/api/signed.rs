@@ -11,18 +11,23 @@ use sha2::Sha256;
 
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Claims {
-    pub(super) user: UserId,
-    pub(super) uid: String,
-    pub(super) token: TokenId,
+pub struct Claims {
+    /// The person.
+    pub user: UserId,
+    /// The person's wire id.
+    pub uid: String,
+    /// The login.
+    pub token: TokenId,
     /// Tells the login from another that got its number after a backup was restored.
-    pub(super) proof: Proof,
-    pub(super) issued_at: Time,
-    pub(super) expires_at: Time,
+    pub proof: Proof,
+    /// When it was signed.
+    pub issued_at: Time,
+    /// When it is good no longer.
+    pub expires_at: Time,
 }
 
 /// The first bytes of the login's hash.
-pub(super) type Proof = [u8; 8];
+pub type Proof = [u8; 8];
 
 /// The claims that the two families of clients look for, under their names for them.
 #[derive(Serialize, Deserialize)]
@@ -50,7 +55,10 @@ struct Header {
 const MOST_BYTES: usize = 4096;
 
 /// Signs claims.
-pub(super) fn write(claims: &Claims, key: &[u8]) -> Result<String> {
+///
+/// # Errors
+/// None that is known: the claims can be written as JSON.
+pub fn write(claims: &Claims, key: &[u8]) -> Result<String> {
     let wire = Wire {
         kind: KIND.to_owned(),
         user_id: claims.user.0,
@@ -67,7 +75,7 @@ pub(super) fn write(claims: &Claims, key: &[u8]) -> Result<String> {
 }
 
 /// The claims of a token that was signed with this key; `None` for everything else.
-pub(super) fn read(text: &str, key: &[u8]) -> Option<Claims> {
+pub fn read(text: &str, key: &[u8]) -> Option<Claims> {
     if text.len() > MOST_BYTES {
         return None;
     }

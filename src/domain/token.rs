@@ -105,7 +105,8 @@ pub fn base64url(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes of a text in base 64 with the URL alphabet and without padding; `None` for any other text.
+/// The bytes of a text in base 64 with the URL alphabet and without padding; `None` for any other text, and for a
+/// second spelling of the same bytes (RFC 4648 section 3.5).
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     for chunk in text.as_bytes().chunks(4) {
@@ -117,6 +118,7 @@ pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
         let word = (word << (6 * (4 - chunk.len()))).to_be_bytes();
         match chunk.len() {
             1 => return None,
+            length if word[length..].iter().any(|left| *left != 0) => return None,
             length => bytes.extend_from_slice(&word[1..length]),
         }
     }
@@ -140,7 +142,11 @@ mod tests {
             assert_eq!(base64url(bytes.as_bytes()), text);
             assert_eq!(from_base64url(text).unwrap(), bytes.as_bytes());
         }
-        assert!(["Z", "Zg==", "Zm9v YmFy", "ü"].into_iter().all(|text| from_base64url(text).is_none()));
+        assert!(
+            ["Z", "Zg==", "Zm9v YmFy", "ü", "Zh", "Zm9", "2026-02-29"]
+                .into_iter()
+                .all(|text| from_base64url(text).is_none())
+        );
         assert_eq!(base64url(&[0xfb, 0xff, 0xfe]), "-__-");
         assert_eq!(base64(&[0xfb, 0xff, 0xfe, 0x66]), "+//+Zg==");
     }

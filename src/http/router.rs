@@ -9,6 +9,7 @@ use crate::http::auth::{self, Caller, Source};
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Method, Request, Response};
 use crate::http::routes::{self, Call, claim};
+use crate::http::shield::Shield;
 use crate::http::{Server, files, scope};
 use std::{net::IpAddr, rc::Rc};
 

@@ -16,8 +16,9 @@ use crate::http::router::{self, Target, Verb};
 use crate::http::share::{Counted, Share};
 use crate::http::{Server, auth, codec, upgrade};
 use crate::io::Listener;
+use crate::ws::talk::{Talk, Visitor};
 use crate::ws::{self, session::Opening};
-use std::{net::IpAddr, rc::Rc};
+use std::{any::Any, net::IpAddr, rc::Rc};
 
 /// Room for the form around an uploaded picture.
 const MULTIPART_OVERHEAD: u64 = 64 << 10;
@@ -122,18 +123,13 @@ impl House for Rc<Server> {
         let mut answer = Vec::new();
         codec::encode(accepted.answer, false, true, &mut answer);
         stream.bound_send_buffer(self.app.limits().send_buffer_bytes);
-        let opening = Opening {
-            stream,
-            answer,
-            read_ahead,
-            owner: accepted.owner,
-            endpoint: accepted.endpoint,
-            greeting: accepted.greeting,
-            guest: accepted.guest,
-            place: (place, accepted.place),
-            anonymous_place: accepted.anonymous_place,
-        };
-        Server::spawn(self, ws::session::run(self.app.clone(), opening));
+        let upgrade::Accepted { owner, endpoint, greeting, guest, .. } = accepted;
+        let anonymous_place = accepted.anonymous_place.map(|place| Box::new(place) as Box<dyn Any>);
+        let visitor = Visitor { endpoint, greeting, guest, anonymous_place };
+        let opening = Opening { stream, answer, read_ahead, owner, connection: place, place: accepted.place };
+        let app = self.app.clone();
+        let socket = ws::session::run(&self.app.hub, opening, |id| Talk::new(app, id, visitor));
+        Server::spawn(self, socket);
     }
 }
 

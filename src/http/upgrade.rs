@@ -92,7 +92,7 @@ fn places_for(server: &Rc<Server>, caller: Option<UserId>) -> Option<(Counted, O
 /// # Errors
 /// The refusal: empty, and the last answer of its connection.
 pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, Response> {
-    let key = judge_headers(head)?;
+    let key = key(head)?;
     if !auth::comes_from_here(server, &head.headers, &head.host, head.https).unwrap_or(true) {
         return Err(refusal(403));
     }
@@ -116,11 +116,7 @@ pub fn judge(server: &Rc<Server>, path: &Path, head: &Head) -> Result<Accepted, 
         endpoint(server, path, head, user, guest).map_err(|error| refusal(status_of(&error, path)))?;
     let full = || refusal(503).with("retry-after", "5");
     let (place, anonymous_place) = places_for(server, user).ok_or_else(full)?;
-    let mut answer = Response::empty(101)
-        .shielded(Shield::Handshake)
-        .with("upgrade", "websocket")
-        .with("connection", "Upgrade")
-        .with("sec-websocket-accept", accept_key(key));
+    let mut answer = switching(key);
     let native = offers.contains(&NATIVE) && endpoint == Endpoint::Any;
     // A browser that offered something gives up unless one of its offers comes back.
     let chosen = if native { Some(&NATIVE) } else { offers.first() };
@@ -167,8 +163,11 @@ fn check_scope(server: &Server, path: &Path, token: &Token) -> domain::Result<()
 /// The native protocol's name (`docs/native.md`).
 const NATIVE: &str = "deuced.v1";
 
-/// Judges what has nothing to do with who asks; the key.
-fn judge_headers(head: &Head) -> Result<&str, Response> {
+/// Judges what has nothing to do with who asks: method, version and key (RFC 6455 section 4.2.1). The key.
+///
+/// # Errors
+/// 426 where no WebSocket of version 13 was asked for, 400 for what is no key.
+pub fn key(head: &Head) -> Result<&str, Response> {
     let wrong_version = || refusal(426).with("upgrade", "websocket").with("sec-websocket-version", "13");
     if head.method != Method::Get || !head.upgrade_websocket {
         return Err(wrong_version());
@@ -178,6 +177,15 @@ fn judge_headers(head: &Head) -> Result<&str, Response> {
     }
     let key = head.headers.get("sec-websocket-key").map(str::trim);
     key.filter(|key| is_key(key)).ok_or_else(|| refusal(400))
+}
+
+/// The answer that makes a connection a socket. Extensions are declined by saying nothing of them (section 9.1).
+pub fn switching(key: &str) -> Response {
+    Response::empty(101)
+        .shielded(Shield::Handshake)
+        .with("upgrade", "websocket")
+        .with("connection", "Upgrade")
+        .with("sec-websocket-accept", accept_key(key))
 }
 
 /// What is spoken at a path, if this caller may be there.

@@ -6,6 +6,12 @@ pub fn text(payload: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(payload.as_bytes());
 }
 
+/// Appends a frame of bytes.
+pub fn binary(payload: &[u8], out: &mut Vec<u8>) {
+    header(0x82, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
 /// A close frame. The reason is cut to the 123 bytes that fit.
 pub fn close(code: u16, reason: &str) -> Vec<u8> {
     let mut end = reason.len().min(123);

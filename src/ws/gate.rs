@@ -1,43 +1,102 @@
-//! What the WebSocket library lets pass and should not, judged from frame headers as they come.
+//! The rules of framing (RFC 6455 sections 5, 7.4 and 8.1), judged while the bytes come: at the first byte of a frame
+//! that breaks one, at the length in its header, at the first byte of a text that no letter has.
 //!
-//! It takes lengths in forms longer than needed (RFC 6455 section 5.2 forbids them), and it looks
-//! at the size of a message in pieces only when a piece has come in full. The gate counts headers
-//! before the library sees them, so that too much is refused before it is sent. Everything else
-//! about frames is the library's business.
+//! What passes here is well formed, so the library behind it only has to put messages together. Nothing is kept
+//! but a header and what a cut has left of a letter; where the bytes are cut makes no difference.
 
 use crate::ws::close::Violation;
 
 /// Follows the frames of one connection without keeping their payloads.
 pub struct Gate {
+    /// The header that is coming; its last four bytes are the mask of the payload behind it.
     header: [u8; 14],
-    have: usize,
-    payload_left: u64,
-    /// Bytes of the message that is coming in pieces, if one is.
-    message: Option<u64>,
-    longest: u64,
+    have: u8,
+    /// What the payload that is coming is.
+    payload: Payload,
+    /// What the message that is coming in pieces is, if one is.
+    message: Option<Kind>,
+    letter: Letter,
+    /// How many bytes of the payload are still to come, and how many have.
+    left: u32,
+    passed: u32,
+    /// Bytes of the message that is coming in pieces.
+    length: u32,
+    most: u32,
+    longest: u32,
     frames: u32,
-    most: u64,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+/// What a payload is, and so what it must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Payload {
+    /// Text, or a piece of it.
+    Text,
+    /// The reason of a close, behind the two bytes of its code, of which the first may be known.
+    Close(u8),
+    /// Anything.
+    Free,
+}
+
+/// How far bytes have been judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// So many may be read by whoever puts messages together.
+    pub good: usize,
+    /// Why it stopped there.
+    pub stop: Stop,
+}
+
+/// Why the gate stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// There is nothing more.
+    End,
+    /// A message is complete.
+    Message,
+    /// A close frame is complete; what follows it is of no concern (section 1.4).
+    Close,
+    /// The rules are broken. Nothing after that is to be read.
+    Broken(Violation),
 }
 
 impl Gate {
     /// A gate for messages of at most so many bytes.
     pub fn new(most: u64) -> Gate {
-        Gate { header: [0; 14], have: 0, payload_left: 0, message: None, longest: 0, frames: 0, most }
+        Gate {
+            header: [0; 14],
+            have: 0,
+            payload: Payload::Free,
+            message: None,
+            letter: Letter::default(),
+            left: 0,
+            passed: 0,
+            length: 0,
+            most: u32::try_from(most).unwrap_or(u32::MAX),
+            longest: 0,
+            frames: 0,
+        }
     }
 
     /// The longest message that may pass.
     pub fn most(&self) -> u64 {
-        self.most
+        self.most.into()
     }
 
-    /// Changes how long a message may be, from the next one on.
+    /// Lets longer messages pass, from the next frame on.
     pub fn set_most(&mut self, most: u64) {
-        self.most = self.most.max(most);
+        self.most = self.most.max(u32::try_from(most).unwrap_or(u32::MAX));
     }
 
     /// Whether the connection is between two messages.
     pub fn is_at_rest(&self) -> bool {
-        self.payload_left == 0 && self.have == 0 && self.message.is_none()
+        self.left == 0 && self.have == 0 && self.message.is_none()
     }
 
     /// How many frames have begun since this was last asked.
@@ -45,154 +104,241 @@ impl Gate {
         std::mem::take(&mut self.frames)
     }
 
-    /// The longest frame since this was last asked.
+    /// The longest message since this was last asked.
     pub fn take_longest(&mut self) -> u64 {
-        std::mem::take(&mut self.longest)
+        std::mem::take(&mut self.longest).into()
     }
 
-    /// Looks at the next bytes of the connection.
-    ///
-    /// # Errors
-    /// How they break the rules. Nothing after that is to be read.
-    pub fn pass(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
-        while !bytes.is_empty() {
-            let skip = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
-            self.payload_left -= skip as u64;
-            bytes = &bytes[skip..];
-            let Some((first, rest)) = bytes.split_first() else { break };
-            self.header[self.have] = *first;
-            self.have += 1;
-            bytes = rest;
-            if self.have >= 2 && self.have == self.header_length() {
-                self.judge()?;
-                self.have = 0;
+    /// Looks at the next bytes of the connection, up to the end of a message. Once it has stopped for good (`Close`,
+    /// `Broken`) it is not to be asked again.
+    pub fn pass(&mut self, bytes: &[u8]) -> Passed {
+        let mut good = 0;
+        while good < bytes.len() {
+            let stop = match self.left {
+                _ if self.have > 0 => self.take_header_byte(bytes[good]).map(|stop| (1, stop)),
+                0 => self.take_header_byte(bytes[good]).map(|stop| (1, stop)),
+                left => {
+                    let piece = &bytes[good..bytes.len().min(good + left as usize)];
+                    self.take_payload(piece).map(|stop| (piece.len(), stop))
+                }
+            };
+            match stop {
+                Ok((count, None)) => good += count,
+                Ok((count, Some(stop))) => return Passed { good: good + count, stop },
+                Err(violation) => return Passed { good, stop: Stop::Broken(violation) },
             }
         }
-        Ok(())
+        Passed { good, stop: Stop::End }
     }
 
-    fn header_length(&self) -> usize {
-        let length = match self.header[1] & 0x7f {
+    /// Judges each part of a header as soon as it is there.
+    fn take_header_byte(&mut self, byte: u8) -> Result<Option<Stop>, Violation> {
+        let have = usize::from(self.have);
+        self.header[have] = byte;
+        self.have += 1;
+        match have {
+            0 => return self.judge_kind(byte).map(|()| None),
+            1 => self.judge_mask(byte)?,
+            _ => {}
+        }
+        let lengths = match self.header[1] & 0x7f {
             126 => 2,
             127 => 8,
             _ => 0,
         };
-        let mask = if self.header[1] & 0x80 == 0 { 0 } else { 4 };
-        2 + length + mask
+        if have + 1 == 2 + lengths {
+            self.judge_length(lengths)?;
+        }
+        if have + 1 < 6 + lengths {
+            return Ok(None);
+        }
+        self.header.copy_within(2 + lengths..6 + lengths, 10);
+        self.have = 0;
+        self.begin_payload()
     }
 
-    /// Judges a complete header.
-    fn judge(&mut self) -> Result<(), Violation> {
-        let length = match self.header[1] & 0x7f {
-            126 => match u64::from(u16::from_be_bytes([self.header[2], self.header[3]])) {
-                0..=125 => return Err(Violation::Protocol),
-                length => length,
-            },
-            127 => {
-                let mut number = [0; 8];
-                number.copy_from_slice(&self.header[2..10]);
-                match u64::from_be_bytes(number) {
-                    0..=0xffff => return Err(Violation::Protocol),
-                    length if length >> 63 == 1 => return Err(Violation::Protocol),
-                    length => length,
-                }
-            }
-            length => u64::from(length),
+    fn judge_kind(&mut self, byte: u8) -> Result<(), Violation> {
+        let (last, reserved, kind) = (byte & 0x80 != 0, byte & 0x70, byte & 0x0f);
+        let fits = match kind {
+            0 => self.message.is_some(),
+            1 | 2 => self.message.is_none(),
+            8..=10 => last,
+            _ => false,
         };
-        self.payload_left = length;
-        self.longest = self.longest.max(length);
         self.frames += 1;
-        let (last, kind) = (self.header[0] & 0x80 != 0, self.header[0] & 0x0f);
-        let is_control = kind & 0x08 != 0;
-        if !is_control {
-            let before = if kind == 0 { self.message.unwrap_or(0) } else { 0 };
-            if length > self.most.saturating_sub(before) {
-                return Err(Violation::TooBig);
-            }
-            self.message = (!last).then_some(before + length);
+        if fits && reserved == 0 { Ok(()) } else { Err(Violation::Protocol) }
+    }
+
+    fn judge_mask(&self, byte: u8) -> Result<(), Violation> {
+        let (masked, length, kind) = (byte & 0x80 != 0, byte & 0x7f, self.header[0] & 0x0f);
+        // Half a code is none (section 5.5.1).
+        let fits = match kind {
+            8 => length <= 125 && length != 1,
+            9 | 10 => length <= 125,
+            _ => true,
+        };
+        if masked && fits { Ok(()) } else { Err(Violation::Protocol) }
+    }
+
+    /// Judges a complete length, before anything of what it announces has come.
+    fn judge_length(&mut self, bytes: usize) -> Result<(), Violation> {
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let (length, least) = match bytes {
+            2 => (number(&self.header[2..4]), 126),
+            8 => (number(&self.header[2..10]), 1 << 16),
+            _ => (u64::from(self.header[1] & 0x7f), 0),
+        };
+        // Only the shortest form is allowed, and not the highest bit (section 5.2).
+        if length < least || length >> 63 == 1 {
+            return Err(Violation::Protocol);
         }
+        let kind = self.header[0] & 0x0f;
+        let before = match kind {
+            0 => self.length,
+            1 | 2 => 0,
+            _ => {
+                self.left = length as u32;
+                return Ok(());
+            }
+        };
+        if length > u64::from(self.most.saturating_sub(before)) {
+            return Err(Violation::TooBig);
+        }
+        self.left = length as u32;
+        self.length = before + self.left;
+        self.longest = self.longest.max(self.length);
         Ok(())
+    }
+
+    /// The header is complete. A frame without a payload is, too, with that.
+    fn begin_payload(&mut self) -> Result<Option<Stop>, Violation> {
+        let kind = self.header[0] & 0x0f;
+        self.passed = 0;
+        match kind {
+            1 => self.message = Some(Kind::Text),
+            2 => self.message = Some(Kind::Binary),
+            _ => {}
+        }
+        self.payload = match (kind, self.message) {
+            (8, _) => {
+                self.letter = Letter::default();
+                Payload::Close(0)
+            }
+            (0..=2, Some(Kind::Text)) => Payload::Text,
+            _ => Payload::Free,
+        };
+        if self.left == 0 { self.end_payload() } else { Ok(None) }
+    }
+
+    fn take_payload(&mut self, mut piece: &[u8]) -> Result<Option<Stop>, Violation> {
+        const AT_ONCE: usize = 1024;
+        self.left -= piece.len() as u32;
+        if self.payload == Payload::Free {
+            self.passed += piece.len() as u32;
+        } else {
+            let mut plain = [0; AT_ONCE];
+            while !piece.is_empty() {
+                let (now, later) = piece.split_at(piece.len().min(AT_ONCE));
+                self.unmask(now, &mut plain);
+                self.judge_payload(&plain[..now.len()])?;
+                piece = later;
+            }
+        }
+        if self.left == 0 { self.end_payload() } else { Ok(None) }
+    }
+
+    fn unmask(&mut self, piece: &[u8], plain: &mut [u8]) {
+        let mut mask = [self.header[10], self.header[11], self.header[12], self.header[13]];
+        mask.rotate_left(self.passed as usize % 4);
+        self.passed += piece.len() as u32;
+        for (plain, masked) in plain.chunks_mut(4).zip(piece.chunks(4)) {
+            for ((plain, masked), mask) in plain.iter_mut().zip(masked).zip(mask) {
+                *plain = masked ^ mask;
+            }
+        }
+    }
+
+    fn judge_payload(&mut self, mut plain: &[u8]) -> Result<(), Violation> {
+        if let Payload::Close(first) = self.payload {
+            let before = self.passed as usize - plain.len();
+            match (before, plain) {
+                (0, [high, low, ..]) => judge_code(u16::from_be_bytes([*high, *low]))?,
+                (0, [high]) => self.payload = Payload::Close(*high),
+                (1, [low, ..]) => judge_code(u16::from_be_bytes([first, *low]))?,
+                _ => {}
+            }
+            plain = &plain[plain.len().min(2_usize.saturating_sub(before))..];
+        }
+        if self.letter.spell(plain) { Ok(()) } else { Err(Violation::Utf8) }
+    }
+
+    /// A frame is complete.
+    fn end_payload(&mut self) -> Result<Option<Stop>, Violation> {
+        let (last, kind) = (self.header[0] & 0x80 != 0, self.header[0] & 0x0f);
+        // A letter may be cut between two pieces, but not by the end.
+        let is_end = matches!(self.payload, Payload::Text | Payload::Close(_)) && last;
+        if is_end && !self.letter.is_whole() {
+            return Err(Violation::Utf8);
+        }
+        Ok(match kind {
+            8 => Some(Stop::Close),
+            0..=2 if last => {
+                self.message = None;
+                Some(Stop::Message)
+            }
+            _ => None,
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What the gate says of these bytes, whole and byte by byte.
-    fn verdict(bytes: &[u8]) -> Result<(), Violation> {
-        let whole = Gate::new(1000).pass(bytes);
-        let mut gate = Gate::new(1000);
-        let one_by_one = bytes.chunks(1).try_for_each(|byte| gate.pass(byte));
-        assert_eq!(whole, one_by_one, "{bytes:?}");
-        whole
+/// Codes that may be sent (section 7.4): the defined ones but those that only stand for an end without a code, and the
+/// ranges for libraries and applications.
+fn judge_code(code: u16) -> Result<(), Violation> {
+    match code {
+        1000..=1003 | 1007..=1013 | 3000..=4999 => Ok(()),
+        _ => Err(Violation::Protocol),
     }
+}
 
-    /// A masked frame with its payload.
-    fn frame(first: u8, length: usize) -> Vec<u8> {
-        let mut bytes = vec![first];
-        match length {
-            0..=125 => bytes.push(0x80 | length as u8),
-            _ => {
-                bytes.push(0x80 | 126);
-                bytes.extend((length as u16).to_be_bytes());
+/// What a cut has left of a letter in UTF-8.
+#[derive(Clone, Copy, Debug, Default)]
+struct Letter {
+    bytes: [u8; 3],
+    count: u8,
+}
+
+impl Letter {
+    /// Reads on; `false` when these bytes can be no text, whatever follows.
+    fn spell(&mut self, mut text: &[u8]) -> bool {
+        while self.count > 0 && !text.is_empty() {
+            let count = usize::from(self.count);
+            let mut whole = [0; 4];
+            whole[..count].copy_from_slice(&self.bytes[..count]);
+            whole[count] = text[0];
+            text = &text[1..];
+            match std::str::from_utf8(&whole[..=count]) {
+                Ok(_) => self.count = 0,
+                Err(error) if error.error_len().is_none() => self.keep(&whole[..=count]),
+                Err(_) => return false,
             }
         }
-        bytes.extend(vec![0; 4 + length]);
-        bytes
-    }
-
-    #[test]
-    fn lengths_must_have_their_shortest_form() {
-        assert_eq!(verdict(&[0x81, 0xfe, 0, 125, 0, 0, 0, 0]), Err(Violation::Protocol));
-        assert_eq!(
-            verdict(&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]),
-            Err(Violation::Protocol)
-        );
-        assert_eq!(verdict(&[0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]), Err(Violation::Protocol));
-        assert_eq!(verdict(&frame(0x81, 126)), Ok(()));
-    }
-
-    #[test]
-    fn a_message_whose_first_piece_is_empty_has_begun() {
-        let mut gate = Gate::new(1000);
-        gate.pass(&frame(0x01, 0)).unwrap();
-        assert!(!gate.is_at_rest());
-        gate.pass(&frame(0x89, 0)).unwrap();
-        assert!(!gate.is_at_rest(), "a ping between the pieces changes nothing");
-        gate.pass(&frame(0x80, 5)).unwrap();
-        assert!(gate.is_at_rest());
-    }
-
-    #[test]
-    fn a_message_in_pieces_is_refused_with_the_header_that_makes_it_too_big() {
-        let pieces = [frame(0x01, 600), frame(0x89, 5), frame(0x00, 400), frame(0x80, 0)].concat();
-        assert_eq!(verdict(&pieces), Ok(()));
-        let pieces = [frame(0x01, 600), frame(0x89, 5)].concat();
-        let header_only = [0x80, 0xfe, 1, 145, 0, 0, 0, 0];
-        assert_eq!(verdict(&[pieces, header_only.to_vec()].concat()), Err(Violation::TooBig));
-        let one_after_the_other = [frame(0x81, 1000), frame(0x82, 1000), frame(0x81, 1)].concat();
-        assert_eq!(verdict(&one_after_the_other), Ok(()));
-        assert_eq!(verdict(&frame(0x81, 1001)[..8]), Err(Violation::TooBig));
-    }
-
-    proptest::proptest! {
-        #![proptest_config(crate::test::dice())]
-
-        #[test]
-        fn however_the_bytes_are_cut_the_verdict_is_the_same(
-            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
-            cuts in proptest::collection::vec(1usize..50, 1..20),
-        ) {
-            let whole = Gate::new(1000).pass(&bytes);
-            let (mut gate, mut rest, mut cut) = (Gate::new(1000), &bytes[..], cuts.iter().cycle());
-            let mut in_pieces = Ok(());
-            while !rest.is_empty() && in_pieces.is_ok() {
-                let (piece, later) = rest.split_at((*cut.next().unwrap()).min(rest.len()));
-                in_pieces = gate.pass(piece);
-                rest = later;
+        match std::str::from_utf8(text) {
+            Ok(_) => true,
+            Err(error) if error.error_len().is_none() => {
+                self.keep(&text[error.valid_up_to()..]);
+                true
             }
-            assert_eq!(in_pieces, whole);
+            Err(_) => false,
         }
+    }
+
+    /// At most three bytes are the beginning of a letter.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.count = bytes.len() as u8;
+    }
+
+    fn is_whole(&self) -> bool {
+        self.count == 0
     }
 }

@@ -8,8 +8,9 @@ pub mod form;
 pub mod frame;
 pub mod gate;
 mod rate;
+pub mod reader;
 pub mod session;
-mod talk;
+pub mod talk;
 
 use crate::domain::{Author, Channel, RoomId};
 

@@ -210,6 +210,14 @@ impl Server {
         self.child.id()
     }
 
+    /// The memory that the process takes, in bytes.
+    #[track_caller]
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// Everything said on stderr so far, by all processes of this server.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()

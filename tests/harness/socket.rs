@@ -3,7 +3,11 @@
 
 use super::{PATIENCE, Reply, Wire, check};
 use serde_json::Value;
-use std::{io::ErrorKind, net::SocketAddr, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 /// Two keys with their answers, so that no SHA-1 is needed here (RFC 6455 1.3 and a common example).
 const KEYS: [(&str, &str); 2] = [
@@ -193,6 +197,26 @@ impl Socket {
     /// No more from this side.
     pub fn finish_sending(&self) {
         self.wire.finish_sending();
+    }
+
+    /// Sends more; `false` when the server has hung up.
+    pub fn try_send_more(&mut self, bytes: &[u8]) -> bool {
+        self.wire.try_send(bytes).is_ok()
+    }
+
+    /// Every byte up to the end of the stream, and how long that took. Nothing is answered meanwhile.
+    #[track_caller]
+    pub fn until_the_end(&mut self) -> (Vec<u8>, Duration) {
+        let begin = Instant::now();
+        loop {
+            match self.wire.fill() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("there is no end ({error}) after {:?}", self.wire.ahead),
+            }
+        }
+        (std::mem::take(&mut self.wire.ahead), begin.elapsed())
     }
 
     /// The next frame, pings included.

@@ -29,7 +29,7 @@ fn burst(count: usize, handshake: impl Fn(usize) -> Handshake + Sync) -> (Vec<So
 }
 
 #[test]
-fn sixty_sockets_at_once_where_five_fit() {
+fn r_w9_sixty_sockets_at_once_where_five_fit() {
     let server = Server::setup().open().limit("sockets", 5).start();
     let ann = server.person("Ann");
     let home = ann.found("Home");
@@ -48,7 +48,7 @@ fn sixty_sockets_at_once_where_five_fit() {
 }
 
 #[test]
-fn nobodys_sockets_leave_room_for_people() {
+fn r_w9_nobodys_sockets_leave_room_for_people() {
     let server = Server::setup().open().limit("anonymous_sockets", 3).start();
     let (ann, nobody) = (server.person("Ann"), server.nobody());
     let (mut anonymous, refused) = burst(20, |_| nobody.handshake().saying(r#"{"type":"ack"}"#));

@@ -27,7 +27,7 @@ fn count(heard: &[Value], kind: &str) -> usize {
 }
 
 #[test]
-fn forty_at_once_and_the_rest_is_dropped() {
+fn r_w10_forty_at_once_and_the_rest_is_dropped() {
     let server = Server::open();
     let ann = server.person("Ann");
     let mut native = Native::open(&ann);
@@ -106,7 +106,7 @@ fn joining_groups_has_the_patience_it_had() {
 }
 
 #[test]
-fn five_seconds_of_it_end_the_socket() {
+fn r_w10_five_seconds_of_it_end_the_socket() {
     let server = Server::open();
     let ann = server.person("Ann");
     let mut native = Native::open(&ann);
@@ -182,7 +182,7 @@ fn rooms_of_this_server() {
 }
 
 #[test]
-fn sockets_of_one_person() {
+fn r_w9_sockets_of_one_person() {
     let server = Server::setup().open().limit("sockets_per_user", 4).start();
     let (ann, bob) = (server.person("Ann"), server.person("Bob"));
     let results = together(12, |_| native_handshake(&ann).try_open());
@@ -221,7 +221,7 @@ fn a_message_too_long_for_the_socket() {
 }
 
 #[test]
-fn a_reader_that_stalls_holds_up_nobody() {
+fn r_w8_a_reader_that_stalls_holds_up_nobody() {
     let server = Server::setup()
         .open()
         .limit("send_buffer_bytes", 4096)

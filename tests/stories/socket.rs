@@ -1,12 +1,11 @@
 //! `/ws` as the diary's pages use it: who hears what, and who hears nothing.
 
 use crate::harness::{
-    Client, Frame, Server, check,
+    Client, Frame, Server,
     socket::{fragment, frame},
     together,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
 
 fn join(group: &str) -> Value {
     json!({ "type": "join_group", "groupId": group })
@@ -448,7 +447,7 @@ fn a_hundred_sockets_come_back_at_once() {
 }
 
 #[test]
-fn a_reader_who_stalls_holds_up_nobody() {
+fn r_w8_a_reader_who_stalls_holds_up_nobody() {
     let server = Server::setup()
         .open()
         .limit("deuces_per_minute", 100_000)
@@ -465,7 +464,7 @@ fn a_reader_who_stalls_holds_up_nobody() {
 }
 
 #[test]
-fn a_stalled_reader_misses_nothing() {
+fn r_w8_a_stalled_reader_misses_nothing() {
     let server = Server::setup()
         .open()
         .limit("deuces_per_minute", 100_000)
@@ -498,97 +497,4 @@ fn a_socket_torn_off_disturbs_nobody() {
     }
     ann.log(&home, "x");
     of_ann.expect_deuce("x");
-}
-
-// The heartbeat.
-
-#[test]
-fn an_answered_ping_keeps_the_socket() {
-    let server = Server::setup().open().limit("ping_every_seconds", 1).start();
-    let ann = server.person("Ann");
-    let (mut by_pong, mut by_words) = (ann.socket(), ann.socket());
-    for _ in 0..3 {
-        let Frame::Ping(payload) = by_pong.any_frame() else { panic!("a ping was due") };
-        by_pong.send_raw(&frame(10, &payload));
-        // Any frame is a sign of life.
-        assert!(matches!(by_words.any_frame(), Frame::Ping(_)));
-        by_words.send_text("{}");
-    }
-    by_pong.expect_silence();
-    by_words.expect_silence();
-}
-
-#[test]
-fn a_socket_without_a_sign_of_life_is_gone() {
-    let server = Server::setup().open().limit("ping_every_seconds", 1).start();
-    let ann = server.person("Ann");
-    let mut asleep = ann.socket();
-    let start = std::time::Instant::now();
-    while asleep.any_frame() != Frame::End {}
-    assert!(start.elapsed() < Duration::from_secs(4), "within two periods: {:?}", start.elapsed());
-    assert_eq!(server.nobody().get("/api/health").ok()["ws"]["activeConnections"], 0);
-}
-
-// The upgrade itself.
-
-#[test]
-fn browsers_spell_the_upgrade_differently() {
-    let server = Server::open();
-    let ann = server.person("Ann");
-    let odd = ann.handshake().header("Connection", "keep-alive, Upgrade").header("Upgrade", "WebSocket");
-    odd.header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
-        .open()
-        .expect_silence();
-    ann.handshake().target("/ws?x=y&&z").open().expect_silence();
-}
-
-#[test]
-fn a_plain_visit_of_the_socket() {
-    let server = Server::open();
-    let ann = server.person("Ann");
-    ann.handshake().without("Upgrade").without("Connection").refused(426);
-    ann.handshake().header("Upgrade", "h2c").refused(426);
-}
-
-#[test]
-fn an_upgrade_that_cannot_be() {
-    let server = Server::open();
-    let ann = server.person("Ann");
-    for version in ["8", "0", "14", "x", ""] {
-        let reply = ann.handshake().header("Sec-WebSocket-Version", version).refused(426);
-        assert_eq!(reply.header("Sec-WebSocket-Version"), Some("13"), "{reply:?}");
-    }
-    let reply = ann.handshake().without("Sec-WebSocket-Version").refused(426);
-    assert_eq!(reply.header("Sec-WebSocket-Version"), Some("13"), "{reply:?}");
-    ann.handshake().without("Sec-WebSocket-Key").refused(400);
-    for key in ["", "x", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZQ==", "!!!!IHNhbXBsZSBub25jZQ=="] {
-        ann.handshake().header("Sec-WebSocket-Key", key).refused(400);
-    }
-}
-
-#[test]
-fn there_is_one_socket_path() {
-    let server = Server::open();
-    let ann = server.person("Ann");
-    for path in ["/nope", "/api/nope", "/ws/x"] {
-        let reply = ann.handshake().target(path).try_open().err().expect("no socket here");
-        assert_eq!(reply.status, 404, "{reply:?}");
-    }
-}
-
-#[test]
-fn frames_that_travel_with_the_upgrade() {
-    let server = Server::open();
-    let (ann, bob, home) = household(&server);
-    let mut frames = frame(1, join(&home).to_string().as_bytes());
-    frames.extend(frame(9, b"early"));
-    let mut socket = bob.bearer().handshake().followed_by(&frames).open();
-    assert_eq!(socket.next_frame(), Frame::Pong(b"early".to_vec()));
-    ann.log(&home, "x");
-    socket.expect_deuce("x");
-
-    let mut half = bob.handshake().followed_by(&frame(9, b"in two parts")[..5]).open();
-    half.send_raw(&frame(9, b"in two parts")[5..]);
-    assert_eq!(half.next_frame(), Frame::Pong(b"in two parts".to_vec()));
-    check::time(&ann.get("/api/health").ok()["timestamp"]);
 }

@@ -11,6 +11,7 @@ use crate::domain::{EntryId, Error, GroupId, Limits, Time};
 use crate::http::body::{Fields, Number, Value};
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Request, Response};
+use crate::http::shield::Shield;
 use sha2::{Digest, Sha256};
 
 /// Logs an entry.

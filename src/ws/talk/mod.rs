@@ -4,6 +4,7 @@
 //! on the disk, in the order of the requests. Here is what a socket remembers of its talk; bytes are the
 //! session's business.
 
+mod conversation;
 mod identity;
 mod scope;
 
@@ -12,17 +13,16 @@ use crate::api::meter::Meter;
 use crate::api::presence::{self, Sign};
 use crate::api::room::{self, Since, Who};
 use crate::api::{App, notification, user};
-use crate::domain::{Author, Channel, Code, Error, Result, RoomId, UserId, WhisperKind};
-use crate::domain::{id::random, token::base64url};
+use crate::domain::{Author, Channel, Code, Error, Result, RoomId, UserId};
 use crate::hub::{Ending, Form, SessionId};
-use crate::ws::form::{self, Asked, Command, Hello, Id, Joining, Outcome, Read, Refusal, Words};
+use crate::ws::form::{self, Asked, Command, Id, Joining, Outcome, Read, Refusal, Words};
 use crate::ws::rate::{Rate, Verdict};
 use crate::ws::{Endpoint, Greeting, Page, close, frame};
 use std::{
+    any::Any,
     collections::VecDeque,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -38,11 +38,27 @@ const GUEST: &str = "Guest";
 /// An answer that is not there yet; the frame, if there is to be one.
 type Answer = Pin<Box<dyn Future<Output = Option<String>>>>;
 
+/// Who comes to talk.
+pub struct Visitor {
+    /// What kind of clients come to its path.
+    pub endpoint: Endpoint,
+    /// What it is told first.
+    pub greeting: Greeting,
+    /// Whether it may talk without a login.
+    pub guest: bool,
+    /// Its place among those without a login, kept until it has one.
+    pub anonymous_place: Option<Box<dyn Any>>,
+}
+
 /// A socket's talk.
-pub(super) struct Talk {
+pub struct Talk {
     app: Rc<App>,
     session: SessionId,
     endpoint: Endpoint,
+    /// What it is told first.
+    first: Greeting,
+    /// There until the socket is somebody's.
+    anonymous_place: Option<Box<dyn Any>>,
     /// The form that was spoken last: what nobody recognises is answered in its manner.
     manner: Form,
     /// Whether it may talk without a login.
@@ -59,7 +75,9 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(app: Rc<App>, session: SessionId, endpoint: Endpoint, guest: bool) -> Talk {
+    /// The talk of a socket that is in the hub.
+    pub fn new(app: Rc<App>, session: SessionId, visitor: Visitor) -> Talk {
+        let Visitor { endpoint, greeting, guest, anonymous_place } = visitor;
         let manner = match (&endpoint, app.hub.owner(session)) {
             (Endpoint::Flat, _) => Form::Flat,
             (Endpoint::Page(_) | Endpoint::Echo, _) => Form::Path,
@@ -72,6 +90,8 @@ impl Talk {
             app,
             session,
             endpoint,
+            first: greeting,
+            anonymous_place,
             manner,
             guest,
             greeting: None,
@@ -83,91 +103,8 @@ impl Talk {
         }
     }
 
-    /// Says what there is to say before the first request, and lets a chat page into its room.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub(super) fn begin(&mut self, greeting: Greeting, longest: u64) -> Result<()> {
-        let owner = self.app.hub.owner(self.session);
-        let uid = owner.map(|owner| user::find(self.app.db(), owner.user)).transpose()?.map(|user| user.uid);
-        match greeting {
-            Greeting::None => {}
-            Greeting::Native => {
-                let hello = Hello {
-                    v: 1,
-                    conn: &base64url(&random::<12>()),
-                    user_id: uid.as_deref(),
-                    heartbeat: self.app.limits().ping_every_seconds,
-                    max_payload: longest,
-                };
-                self.send(&form::hello(&hello)?);
-            }
-            Greeting::Flat => self.send(&form::greeting(uid.as_deref())),
-            Greeting::FirstWord => self.greeting = Some(Instant::now() + FIRST_WORD),
-        }
-        if let Endpoint::Page(page) = self.endpoint.clone() {
-            if let Author::Guest(name) = &page.author {
-                self.app.hub.set_nickname(self.session, name);
-            }
-            room::subscribe(&self.app, self.session, &self.who(), Form::Path, &page.channel, None, false)?;
-            self.entered = true;
-            presence::page(&self.app, sign(&page), WhisperKind::PageOpened);
-        }
-        Ok(())
-    }
-
-    /// When the socket is to be greeted, if it is and says nothing until then.
-    pub(super) fn greeting_due(&self) -> Option<Instant> {
-        self.greeting
-    }
-
-    /// Greets the socket that has kept silent.
-    pub(super) fn greet(&mut self) {
-        if self.greeting.take().is_some() {
-            self.send_if_any(form::connected().ok());
-        }
-    }
-
-    /// Whether too many requests wait for the disk to read another.
-    pub(super) fn is_full(&self) -> bool {
-        self.answers.len() as u64 >= self.app.limits().commands_waiting
-    }
-
-    /// Whether an answer is there; it was sent then.
-    pub(super) fn poll_answers(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(answer) = self.answers.front_mut() else { return Poll::Pending };
-        let Poll::Ready(answer) = answer.as_mut().poll(context) else { return Poll::Pending };
-        self.answers.pop_front();
-        if self.answers.is_empty() {
-            self.answers = VecDeque::new();
-        }
-        self.send_if_any(answer);
-        Poll::Ready(())
-    }
-
-    /// Says anew who is there, in the channels whose comings and goings the socket missed while it was behind.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub(super) fn tell_missed_presence(&self) -> Result<()> {
-        for room in self.app.hub.take_missed_presence(self.session) {
-            let Some(channel) = self.app.hub.channel(room) else { continue };
-            self.send(&form::members(&channel, &room::members(&self.app, room)?)?);
-        }
-        Ok(())
-    }
-
-    /// Takes leave of what the socket's end is told to.
-    pub(super) fn end(&mut self) {
-        let Endpoint::Page(page) = &self.endpoint else { return };
-        if self.entered {
-            self.app.hub.unsubscribe(self.session, page.room, Form::Path);
-            presence::page(&self.app, sign(page), WhisperKind::PageClosed);
-        }
-    }
-
     /// Carries out what a text asks for. The socket ends if there is an ending.
-    pub(super) fn on_text(&mut self, text: &str) -> Option<Ending> {
+    fn carry_out_text(&mut self, text: &str) -> Option<Ending> {
         Meter::count(&self.app.meter.texts);
         // The diary's pages ask for all their groups in bursts. Everybody else is judged before their words are
         // looked at, which costs more than judging.
@@ -219,7 +156,7 @@ impl Talk {
     }
 
     /// Answers what is no text, or no JSON.
-    pub(super) fn on_garbage(&mut self) -> Option<Ending> {
+    fn on_garbage(&mut self) -> Option<Ending> {
         self.greeting = None;
         if self.manner == Form::Payload {
             return Some(close::INVALID_JSON);
