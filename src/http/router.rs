@@ -106,6 +106,8 @@ pub enum Verb {
     Metrics,
     /// Whether the server is well.
     Health,
+    /// The description of all this.
+    Describe,
 }
 
 /// One line of the table of routes.
@@ -179,6 +181,7 @@ pub const ROUTES: &[Route] = &[
     public(Method::Post, &["api", "auth", "logout"], Verb::Logout),
     public(Method::Get, &["api", "health"], Verb::Health),
     public(Method::Get, &["health"], Verb::Health),
+    public(Method::Get, &["api", "openapi.json"], Verb::Describe),
     public(Method::Get, &["join", ":"], Verb::JoinPage),
     public(Method::Get, &["uploads", ":"], Verb::ShowPicture),
 ];

@@ -34,6 +34,7 @@ mod presence;
 mod proxy;
 mod quantity;
 mod reaction;
+mod require_api;
 mod resend;
 mod restart;
 mod resume;
