@@ -158,7 +158,7 @@ fn the_environment_is_read_by_the_command_line_only() {
 }
 
 #[test]
-fn one_clock_and_one_source_of_chance() {
+fn r_t3_one_clock_and_one_source_of_chance() {
     forbid("wall clock and randomness only in domain/time.rs and domain/id.rs", |source, line| {
         let home = ["domain/time.rs", "domain/id.rs"].contains(&source.name.as_str());
         // Pictures' file times are compared, not taken for the time of day.

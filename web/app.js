@@ -435,6 +435,8 @@ onSubmit($("invite-form"), async () => {
   const local = /^(localhost|127\.|\[::1\])/.test(location.hostname);
   $("invite-until").textContent = `Whoever has it can join until ${when(invite.expiresAt)}.`
     + (local ? " It works on this computer only, because you opened the diary by its local address." : "");
+  $("invite-code").src = `/api/groups/${id}/invites/${invite.id}/qr`;
+  $("invite-code").hidden = local;
   $("invite").hidden = false;
   $("copy").focus();
 });
@@ -442,6 +444,7 @@ onSubmit($("invite-form"), async () => {
 function hideInvite() {
   $("invite").hidden = true;
   $("invite-link").value = "";
+  $("invite-code").removeAttribute("src");
 }
 
 $("copy").addEventListener("click", async () => {

@@ -4,6 +4,13 @@ use crate::api::{group, notification, user};
 use crate::domain::notification::{Notice, Topic};
 use crate::domain::{Error, Group, GroupId, Invite, InviteId, Kind, Limits, Result, Role, Time, UserId};
 use crate::store::{self, Db, Tx};
+use std::ops::RangeInclusive;
+
+/// The answer to an invite that is unknown, used up or over: which of them is nobody's business.
+pub const OVER: &str = "Invalid or expired invite";
+
+/// How many people an invite may be made for.
+pub const USES: RangeInclusive<i64> = 1..=1_000_000;
 
 /// Makes an invite. Any member may.
 ///
@@ -54,6 +61,42 @@ pub fn revoke(tx: &Tx<'_>, id: GroupId, me: UserId, invite: Option<InviteId>) ->
     Ok(())
 }
 
+/// An open invite of a group.
+///
+/// # Errors
+/// `Forbidden` for strangers, `NotFound` when there is none.
+pub fn find(db: &Db, id: GroupId, me: UserId, invite: Option<InviteId>) -> Result<Invite> {
+    let open = list(db, id, me)?.into_iter().find(|open| Some(open.id) == invite);
+    open.ok_or_else(|| Error::not_found("Invite not found"))
+}
+
+/// What whoever holds an invite may know before joining.
+pub struct Preview {
+    /// The group's name.
+    pub group: String,
+    /// What others call the inviter.
+    pub inviter: String,
+    /// When the invite ends.
+    pub expires_at: Time,
+}
+
+/// What an invite leads to; `None` when it is unknown, used up or over.
+///
+/// # Errors
+/// Those of the storage.
+pub fn preview(db: &Db, id: InviteId) -> Result<Option<Preview>> {
+    let Some(invite) = store::invite::find(db, id)?.filter(|invite| invite.is_open(Time::now())) else {
+        return Ok(None);
+    };
+    let maker = store::user::find_by_uid(db, &invite.created_by)?;
+    let group = store::group::find(db, invite.group)?;
+    Ok(group.zip(maker).map(|(group, maker)| Preview {
+        group: group.name,
+        inviter: maker.display_name(),
+        expires_at: invite.expires_at,
+    }))
+}
+
 /// What came of an invite.
 pub struct Accepted {
     /// The group it leads to.
@@ -67,7 +110,7 @@ pub struct Accepted {
 /// # Errors
 /// `Invalid` when the invite is unknown, used up or over, or when group or person are full.
 pub fn accept(tx: &Tx<'_>, limits: &Limits, me: UserId, id: InviteId) -> Result<Accepted> {
-    let over = || Error::invalid("Invalid or expired invite");
+    let over = || Error::invalid(OVER);
     user::find(tx, me)?;
     let invite =
         store::invite::find(tx, id)?.filter(|invite| invite.expires_at > tx.now()).ok_or_else(over)?;

@@ -5,6 +5,7 @@
 //! [`App::write`] queues a verb and awaits its commit, and by then everything that happened has been
 //! published; [`App::read_aside`] awaits a worker. No verb knows HTTP or sockets.
 
+pub mod claim;
 pub mod deuce;
 pub mod group;
 pub mod invite;
@@ -17,6 +18,7 @@ pub mod pace;
 pub mod password;
 pub mod picture;
 pub mod presence;
+pub mod qr;
 pub mod reaction;
 pub mod room;
 mod signed;
@@ -30,14 +32,14 @@ use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::Db;
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
-use crate::store::{Tx, Writer, lock::Lock, writer::Batch};
+use crate::store::{Tx, Writer, backup, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use token::Recent;
 
@@ -74,6 +76,8 @@ pub struct App {
     pub started: Instant,
     /// Logins and sockets refused for their credentials since the start.
     pub failed_logins: std::cell::Cell<u64>,
+    /// Whether the server is known to have its owner.
+    claimed: std::cell::Cell<bool>,
     recent_logins: RefCell<Recent>,
     /// What people are called, read once in a turn of the loop.
     names: RefCell<HashMap<UserId, Option<Person>>>,
@@ -94,6 +98,7 @@ impl App {
         let lock = Lock::take(&settings.data)?;
         let path = database_path(&settings.data);
         let limits = settings.limits.clone();
+        backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;
         let first = Db::open(&path)?;
         let token_key = first.write_now(crate::store::secret::token_key)?;
         let writer = Writer::start(first, limits.store_queue)?;
@@ -106,6 +111,7 @@ impl App {
             meter: meter::Meter::default(),
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
+            claimed: std::cell::Cell::new(false),
             recent_logins: RefCell::default(),
             names: RefCell::default(),
             token_key,

@@ -20,6 +20,8 @@ pub enum Deed {
     Login,
     /// A wrong password.
     WrongPassword,
+    /// A wrong claim secret.
+    WrongClaim,
     /// An entry.
     Deuce,
     /// A new group or invite.

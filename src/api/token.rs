@@ -202,6 +202,22 @@ pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, invite: Option<InviteId
     Ok(LoggedIn { secret, token, user, joined: joined.map(|accepted| accepted.group), ended })
 }
 
+/// Makes an account for somebody who was invited, lets them into the group, and logs them in.
+///
+/// # Errors
+/// `Invalid` when the name is taken or the invite is over, `Forbidden` when there are too many accounts.
+pub fn begin_as_newcomer(
+    tx: &Tx<'_>,
+    limits: &Limits,
+    name: &str,
+    hash: &str,
+    invite: InviteId,
+) -> Result<LoggedIn> {
+    user::check_name_is_free(tx, name)?;
+    let newcomer = user::add(tx, limits, name, Some(hash), false)?;
+    begin(tx, limits, newcomer.id, Some(invite))
+}
+
 /// Makes a login for a program that acts as somebody, and may be allowed to notify others.
 ///
 /// # Errors

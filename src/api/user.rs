@@ -54,6 +54,17 @@ pub fn clean_login_name(name: &str, limits: &Limits) -> Result<String> {
     clean("username", name, Lines::One, 1, limits.login_name_characters as usize)
 }
 
+/// Checks that a newcomer would not be taken for somebody else.
+///
+/// # Errors
+/// `Invalid` when somebody is called so.
+pub fn check_name_is_free(db: &Db, name: &str) -> Result<()> {
+    match is_name_of_somebody(db, name, None)? {
+        true => Err(Error::invalid(format!("username: there is somebody called {name} already"))),
+        false => Ok(()),
+    }
+}
+
 /// Makes an account.
 ///
 /// # Errors

@@ -11,8 +11,11 @@ Usage: deuced COMMAND [OPTIONS]
 
 Commands:
   serve           serve the diary until SIGTERM or Ctrl-C
+  claim           show the link by which a fresh server gets its owner
   user add NAME   make an account, also while the server runs
+  invite GROUP    make a link into a group, with a code for phones
   token add NAME  make a login for a program, also while the server runs
+  backup [DIR]    copy the diary into one verified file, also while it is served
   limits          list every limit with its value, unit and meaning
 
 Options:
@@ -22,8 +25,8 @@ Options:
 To try it on a trusted network, without passwords:
   deuced serve --open
 To run it with accounts:
-  deuced user add ann --admin
   deuced serve
+and open the link that it prints, to become its owner.
 ";
 
 /// `deuced serve --help`.
@@ -60,10 +63,47 @@ registered_sockets and registered_sockets_per_user.
 
 Lists in the environment are separated by blanks. The data directory belongs to
 one server at a time: deuced.db is the diary, pictures/ the profile pictures,
-address says where the running server listens.
+address says where the running server listens. On the first start without --open
+a link is printed by which the server gets its owner; 'deuced claim' shows it
+again. Until then it answers nothing else.
 
 SIGTERM and SIGINT stop the server: no new requests, those under way are
 finished, sockets are closed with 1001, and everything is on the disk.
+";
+
+/// `deuced claim --help`.
+pub const CLAIM: &str = "\
+Shows the link by which a fresh server gets its owner, and its code for phones.
+Works while the server runs, and says so when the server has its owner already.
+
+Usage: deuced claim [OPTIONS]
+
+Options:
+  --data DIR   the server's data directory (see 'deuced serve --help')
+  -h, --help   this text
+
+Until somebody has opened the link and chosen a name and password there, the
+server does nothing else. The link's secret is in the file 'claim' of the data
+directory. 'deuced user add NAME --admin' makes an owner without the link.
+";
+
+/// `deuced invite --help`.
+pub const INVITE: &str = "\
+Makes a link into a group and shows it, with its code for phones. Whoever opens
+it chooses a name and password, or logs in, and is in the group. Works while
+the server runs.
+
+Usage: deuced invite GROUP --as NAME [OPTIONS]
+
+GROUP is the name or the id of a group that NAME is in.
+
+Options:
+  --as NAME    who invites
+  --uses N     how many may join by it; any number unless said
+  --data DIR   the server's data directory (see 'deuced serve --help')
+  -h, --help   this text
+
+The link is good for as many days as the limit invite_days says.
 ";
 
 /// `deuced user --help`.
@@ -98,6 +138,24 @@ Options:
   -h, --help         this text
 
 A token that is not used for as long as a login lasts ends.
+";
+
+/// `deuced backup --help`.
+pub const BACKUP: &str = "\
+Copies the whole diary, pictures included, into one file, and verifies it: whole,
+readable by this program, with every row of the original. The copy holds everything
+that was answered before it began. Works while the server runs.
+
+Usage: deuced backup [DIR] [OPTIONS]
+
+DIR is where the file goes; default backups/ in the data directory.
+
+Options:
+  --data DIR         the server's data directory (see 'deuced serve --help')
+  -h, --help         this text
+
+The file is a SQLite database named after the time it was made. A copy on another
+disk is worth more than one on the same.
 ";
 
 /// `deuced limits --help`.

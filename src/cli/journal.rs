@@ -9,7 +9,7 @@ struct Journal {
 
 /// Starts logging: start, stop and warnings of our own, nothing else, and panics with their place.
 pub fn start() {
-    let journal = Box::new(Journal { with_priority: stderr_is_the_journal() });
+    let journal = Box::new(Journal { with_priority: is_the_journal(2) });
     if log::set_boxed_logger(journal).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
@@ -48,9 +48,9 @@ impl Log for Journal {
     fn flush(&self) {}
 }
 
-/// Whether stderr is the very stream that systemd names (systemd.exec(5), `JOURNAL_STREAM`).
-fn stderr_is_the_journal() -> bool {
+/// Whether stdout (1) or stderr (2) is the very stream that systemd names (systemd.exec(5), `JOURNAL_STREAM`).
+pub(super) fn is_the_journal(stream: u8) -> bool {
     let Ok(named) = env::var("JOURNAL_STREAM") else { return false };
-    let Ok(about) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    let Ok(about) = std::fs::metadata(format!("/proc/self/fd/{stream}")) else { return false };
     named == format!("{}:{}", about.dev(), about.ino())
 }

@@ -3,8 +3,12 @@
 //! A word on the command line wins over the environment, which wins over the default. Whatever is
 //! wrong ends with one line and status 2; what fails later ends with one line and status 1.
 
+mod backup;
+mod claim;
 mod help;
+mod invite;
 mod journal;
+mod link;
 mod serve;
 mod token;
 mod user;
@@ -27,6 +31,9 @@ enum Command {
     Serve(Serve),
     AddUser(AddUser),
     AddToken(AddToken),
+    Backup(Backup),
+    Claim(Option<PathBuf>),
+    Invite(invite::Settings),
     Limits(Limits),
     Help(&'static str),
     Version,
@@ -66,6 +73,14 @@ struct AddToken {
     limits: Limits,
 }
 
+/// The settings of `deuced backup`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Backup {
+    /// `None` is a folder beside the database.
+    folder: Option<PathBuf>,
+    data: Option<PathBuf>,
+}
+
 /// The port where nothing else was said.
 const PORT: u16 = 8222;
 
@@ -86,6 +101,9 @@ pub fn main() -> ExitCode {
         Command::Limits(limits) => print(&help::limits(&limits)),
         Command::AddUser(settings) => user::add(&settings),
         Command::AddToken(settings) => token::add(&settings),
+        Command::Backup(settings) => backup::run(&settings),
+        Command::Claim(data) => claim::show(data),
+        Command::Invite(settings) => invite::make(&settings),
         Command::Serve(settings) => serve::run(settings),
     };
     match outcome {
@@ -168,6 +186,9 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
             Some("serve") => parse_serve(words, environment),
             Some("user") => parse_user(words, environment),
             Some("token") => parse_token(words, environment),
+            Some("backup") => parse_backup(words, environment),
+            Some("claim") => claim::parse(words, environment),
+            Some("invite") => invite::parse(words, environment),
             Some("limits") => parse_limits(words, environment),
             Some("help") => Ok(Command::Help(help::MAIN)),
             _ => Err(format!("'{}' is not a command", word.to_string_lossy())),
@@ -354,6 +375,21 @@ fn parse_add_token(mut words: Parser, environment: Environment<'_>) -> Result<Co
     }
 }
 
+fn parse_backup(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
+    let plain = |error: lexopt::Error| error.to_string();
+    let data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut settings = Backup { data, ..Backup::default() };
+    while let Some(word) = words.next().map_err(plain)? {
+        match word {
+            Arg::Value(value) if settings.folder.is_none() => settings.folder = Some(value.into()),
+            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::BACKUP)),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    Ok(Command::Backup(settings))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,6 +459,9 @@ mod tests {
             ("user sub", "'user sub' is not a command"),
             ("token add", "token add: whose? Say 'deuced token add NAME'"),
             ("token del", "'token del' is not a command"),
+            ("claim now", "unexpected argument \"now\""),
+            ("invite Home", "invite: into which group, and who invites? Say 'deuced invite GROUP --as NAME'"),
+            ("invite Home --as ann --uses 0", "--uses: a number from 1 to 1000000"),
         ] {
             assert_eq!(parsed(line, &[]).unwrap_err(), sentence, "{line}");
         }

@@ -1,7 +1,8 @@
 //! `deuced serve`: puts the house together, runs it, and takes it down in order.
 
+use crate::api::claim::{self, Standing};
 use crate::api::{App, Settings, presence, token};
-use crate::cli::{PORT, Serve, prepare_data_directory, print};
+use crate::cli::{self, PORT, Serve, prepare_data_directory, print};
 use crate::domain::Limits;
 use crate::http::{Doors, Server, serve};
 use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout};
@@ -38,8 +39,13 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     let app = Rc::new(App::open(behaviour, form::RENDER).map_err(sentence)?);
     let listener = listen(&settings)?;
     let address = listener.local_address().map_err(|error| format!("the port is not known: {error}"))?;
+    let standing = match settings.open {
+        true => Standing::Claimed,
+        false => claim::stand(&data, app.db()).map_err(sentence)?,
+    };
     let address_file = AddressFile::write(&data, address);
     announce(&settings, &app, address)?;
+    cli::claim::announce(&data, address, &standing)?;
 
     let executor = Rc::new(LocalExecutor::new());
     let doors =
@@ -201,9 +207,6 @@ fn announce(settings: &Serve, app: &App, address: SocketAddr) -> Result<(), Stri
     }
     if app.settings.guests {
         log::warn!("guests: whoever can reach this port can talk in rooms that belong to no group");
-    }
-    if !settings.open && crate::api::user::count(app.db()).map_err(|error| error.to_string())? == 0 {
-        log::warn!("there are no accounts yet: make one with 'deuced user add NAME --admin'");
     }
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };

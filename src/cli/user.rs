@@ -1,7 +1,7 @@
 //! `deuced user add`: makes an account, also beside a running server.
 
-use crate::api::password;
 use crate::api::user::{self, Made};
+use crate::api::{claim, password};
 use crate::cli::{AddUser, open_database, prepare_data_directory, print};
 use crate::domain::user::uid_of;
 use std::io::Read;
@@ -19,6 +19,8 @@ pub(super) fn add(settings: &AddUser) -> Result<(), String> {
     let made = db
         .write_now(|tx| user::add_or_give_password(tx, &settings.limits, &name, &hash, settings.admin))
         .map_err(sentence)?;
+    // Whoever has a password has the server: there is nothing to claim any more.
+    claim::forget(&data);
     match made {
         Made::Account => print(&format!("{name} can log in now (id {})\n", uid_of(&name))),
         Made::Password => {

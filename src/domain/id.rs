@@ -99,9 +99,9 @@ impl EventId {
 }
 
 impl InviteId {
-    /// A new invite's id: 122 bits from the operating system.
+    /// A new invite's id: 128 bits from the operating system. It looks like a UUID, and is none of its versions.
     pub fn new() -> InviteId {
-        InviteId(Builder::from_random_bytes(random()).into_uuid().into_bytes())
+        InviteId(random())
     }
 }
 
@@ -203,9 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn invites_are_random() {
-        let (first, second) = (InviteId::new(), InviteId::new());
-        assert_ne!(first.0[..6], second.0[..6], "no shared clock at the front");
-        assert_eq!(first.to_string().as_bytes()[14], b'4');
+    fn r_a8_an_invite_is_128_random_bits() {
+        let ids: Vec<u128> = (0..256).map(|_| u128::from_be_bytes(InviteId::new().0)).collect();
+        let (set, clear) = ids.iter().fold((0, 0), |(set, clear), id| (set | id, clear | !id));
+        assert_eq!((set, clear), (u128::MAX, u128::MAX), "every bit is sometimes set and sometimes not");
+        // Seven leading bytes that two of 256 share would be a clock's, not chance's.
+        let fronts: std::collections::HashSet<u128> = ids.iter().map(|id| id >> 72).collect();
+        assert_eq!(fronts.len(), ids.len());
+        let id = InviteId(ids[0].to_be_bytes());
+        assert_eq!(InviteId::parse(&id.to_string()), Some(id));
     }
 }

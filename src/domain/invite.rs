@@ -20,3 +20,10 @@ pub struct Invite {
     /// How many have.
     pub uses: i64,
 }
+
+impl Invite {
+    /// Whether somebody may still join by it.
+    pub fn is_open(&self, now: Time) -> bool {
+        self.expires_at > now && self.max_uses.is_none_or(|most| self.uses < most)
+    }
+}

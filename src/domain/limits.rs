@@ -78,10 +78,11 @@ limits! {
     address_requests_per_minute = 6000, 1..=1_000_000_000, "requests/min", "requests of one address without a login, pages included; 429";
     logins_per_minute = 30, 1..=1_000_000_000, "logins/min", "logins from one address; 429";
     login_failures_per_minute = 10, 1..=1_000_000_000, "logins/min", "wrong passwords for one name from one address; 429";
+    claim_failures_per_minute = 10, 1..=1_000_000_000, "tries/min", "wrong claim secrets from one address; 429";
     deuces_per_minute = 60, 1..=1_000_000_000, "entries/min", "entries logged by one person; 429";
     deuces_per_day = 0, 0..=1_000_000, "entries/day", "entries of one person in a UTC day, one for each group, 0 for any number; 429";
     groups_per_minute = 10, 1..=1_000_000_000, "groups/min", "groups and invites made by one person; 429";
-    joins_per_minute = 30, 1..=1_000_000_000, "tries/min", "tries to join by invite, by one person; 429";
+    joins_per_minute = 30, 1..=1_000_000_000, "tries/min", "tries to join by invite, or to look at one, by one person or from one address; 429";
     reactions_per_minute = 120, 1..=1_000_000_000, "reactions/min", "reactions given or taken back by one person; 429";
     messages_per_minute = 600, 1..=1_000_000_000, "messages/min", "chat messages said, changed or deleted by one person over HTTP; 429";
     notifications_per_minute = 120, 1..=1_000_000_000, "notices/min", "notifications sent by one person; 429";
@@ -142,6 +143,7 @@ limits! {
     replay_events = 200, 1..=10_000, "events", "events read from the log at a time for a socket that fell behind";
 
     // The machine room.
+    check_milliseconds = 1000, 0..=3_600_000, "ms", "how long a start looks for damage in the database; 0 for not at all";
     store_queue = 4096, 16..=1_000_000, "writes", "writes waiting for the disk; 503";
     waiting_logins = 32, 1..=10_000, "logins", "passwords waiting to be checked; 503";
     waiting_jobs = 32, 1..=10_000, "jobs", "pictures waiting for a worker; 503";

@@ -28,11 +28,39 @@ const BUILT_IN: &[(&str, &str, &[u8])] = &[
     ("/deuced.d.ts", "text/plain; charset=utf-8", include_bytes!("../../web/deuced.d.ts")),
     ("/style.css", "text/css; charset=utf-8", include_bytes!("../../web/style.css")),
     ("/icon.svg", "image/svg+xml", include_bytes!("../../web/icon.svg")),
+    (CLAIM_PAGE, "text/html; charset=utf-8", include_bytes!("../../web/claim.html")),
+    ("/welcome", "text/html; charset=utf-8", include_bytes!("../../web/welcome.html")),
+    ("/reset", "text/html; charset=utf-8", include_bytes!("../../web/reset.html")),
+    ("/door.js", "text/javascript; charset=utf-8", include_bytes!("../../web/door.js")),
+    ("/door.css", "text/css; charset=utf-8", include_bytes!("../../web/door.css")),
+    ("/door.svg", "image/svg+xml", include_bytes!("../../web/icon.svg")),
 ];
 
-/// Whether it is the client library, which is there beside the owner's own app, too.
-fn is_library(path: &str) -> bool {
-    matches!(path, "/deuced.js" | "/deuced.d.ts")
+/// Where the owner of a fresh server chooses name and password.
+const CLAIM_PAGE: &str = "/claim";
+
+/// Whether it is there beside the owner's own app, too: the client library, and the pages by which people get
+/// their password, with what these need.
+fn is_ours(path: &str) -> bool {
+    matches!(path, "/deuced.js" | "/deuced.d.ts" | CLAIM_PAGE | "/welcome" | "/reset")
+        || path.starts_with("/door.")
+}
+
+/// Whether it is the claim page or something it needs.
+pub fn is_of_claim_page(path: &str) -> bool {
+    path == CLAIM_PAGE || path.starts_with("/door.")
+}
+
+/// The claim page in place of what was asked for.
+pub fn claim_page(status: u16) -> Response {
+    let bytes = BUILT_IN[index_of(CLAIM_PAGE)].2;
+    page(Response::new(status, "text/html; charset=utf-8", Body::Static(bytes)))
+        .with("cache-control", "no-store")
+}
+
+/// The place of a path's file; that of the page itself for paths without one.
+fn index_of(path: &str) -> usize {
+    BUILT_IN.iter().position(|(known, _, _)| *known == path).unwrap_or(0)
 }
 
 /// Answers a GET for anything that is not the API's.
@@ -40,14 +68,17 @@ fn is_library(path: &str) -> bool {
 /// # Errors
 /// Those of the storage; a path without a file gets the page instead.
 pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
-    let Some(root) = server.doors.web.clone() else { return Ok(built_in(request)) };
-    let path = request.path.clone();
+    // Nobody is asked to claim what has its owner: an old claim link leads to the diary.
+    let over = request.path == CLAIM_PAGE && server.app.is_claimed();
+    let path = if over { "/".to_owned() } else { request.path.clone() };
+    let Some(root) = server.doors.web.clone() else { return Ok(built_in(request, &path)) };
+    let asked = path.clone();
     let read = server.app.file_aside(move || read(&root, &path)).await?;
     let file = read.map_err(|error| Error::unavailable("The page cannot be read").because(error))?;
     let Some(file) = file else {
         // The owner's app may use our client without a copy of its own.
-        return if is_library(&request.path) {
-            Ok(built_in(request))
+        return if is_ours(&asked) {
+            Ok(built_in(request, &asked))
         } else {
             Err(Failure::new(404, "Not found"))
         };
@@ -59,8 +90,8 @@ pub async fn serve(server: &Server, request: &Request) -> Result<Response> {
     Ok(page(response).with("etag", file.tag).with("cache-control", file.caching))
 }
 
-fn built_in(request: &Request) -> Response {
-    let index = BUILT_IN.iter().position(|(path, _, _)| *path == request.path).unwrap_or(0);
+fn built_in(request: &Request, path: &str) -> Response {
+    let index = index_of(path);
     let (tag, (_, content_type, bytes)) = (&built_in_tags()[index], BUILT_IN[index]);
     if has_tag(request, tag) {
         return page(Response::empty(304)).with("etag", tag).with("cache-control", "no-cache");
@@ -109,7 +140,7 @@ struct File {
 fn read(root: &Path, path: &str) -> io::Result<Option<File>> {
     match find(root, path) {
         Some(found) => load(&found, path).map(Some),
-        None if is_library(path) => Ok(None),
+        None if is_ours(path) => Ok(None),
         None if root.join("index.html").is_file() => load(&root.join("index.html"), "/").map(Some),
         None => Ok(None),
     }

@@ -7,7 +7,7 @@ use crate::http::address::Peer;
 use crate::http::auth::{self, Caller, Source};
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Method, Request, Response};
-use crate::http::routes::{self, Call};
+use crate::http::routes::{self, Call, claim};
 use crate::http::{Server, files};
 use std::{net::IpAddr, rc::Rc};
 
@@ -16,6 +16,8 @@ use std::{net::IpAddr, rc::Rc};
 pub enum Verb {
     /// Leads to the page.
     LoginPage,
+    /// Makes the owner of a fresh server.
+    Claim,
     /// Logs in.
     Login,
     /// Logs out by navigating.
@@ -54,8 +56,14 @@ pub enum Verb {
     ListInvites,
     /// Revokes an invite.
     RevokeInvite,
+    /// An invite as a picture for a camera.
+    DrawInvite,
+    /// What an invite leads to.
+    ShowInvite,
     /// Joins by invite.
     Join,
+    /// Makes an account and joins by invite.
+    JoinNew,
     /// Leads an invited person to the page.
     JoinPage,
     /// Logs an entry.
@@ -154,6 +162,7 @@ pub const ROUTES: &[Route] = &[
     session(Method::Post, &["api", "groups", ":", "invite"], Verb::CreateInvite),
     session(Method::Get, &["api", "groups", ":", "invites"], Verb::ListInvites),
     session(Method::Delete, &["api", "groups", ":", "invites", ":"], Verb::RevokeInvite),
+    session(Method::Get, &["api", "groups", ":", "invites", ":", "qr"], Verb::DrawInvite),
     session(Method::Post, &["api", "join", ":"], Verb::Join),
     session(Method::Get, &["api", "analytics", "most-deuces"], Verb::BestDay),
     session(Method::Get, &["api", "locations"], Verb::ListLocations),
@@ -174,6 +183,7 @@ pub const ROUTES: &[Route] = &[
     session(Method::Put, &["api", "groups", ":", "notifications"], Verb::Choose),
     session(Method::Patch, &["api", "groups", ":", "notifications"], Verb::Choose),
     public(Method::Get, &["metrics"], Verb::Metrics),
+    public(Method::Post, &["api", "claim"], Verb::Claim),
     public(Method::Get, &["api", "login"], Verb::LoginPage),
     public(Method::Post, &["api", "login"], Verb::Login),
     public(Method::Get, &["api", "logout"], Verb::LogoutPage),
@@ -182,6 +192,8 @@ pub const ROUTES: &[Route] = &[
     public(Method::Get, &["api", "health"], Verb::Health),
     public(Method::Get, &["health"], Verb::Health),
     public(Method::Get, &["api", "openapi.json"], Verb::Describe),
+    public(Method::Get, &["api", "invites", ":"], Verb::ShowInvite),
+    public(Method::Post, &["api", "join", ":", "newcomer"], Verb::JoinNew),
     public(Method::Get, &["join", ":"], Verb::JoinPage),
     public(Method::Get, &["uploads", ":"], Verb::ShowPicture),
 ];
@@ -261,6 +273,9 @@ async fn handle(
     request_id: &str,
 ) -> Result<Response> {
     let peer = Peer::of(address, &request.headers, &server.doors.trusted_proxies);
+    if !server.app.is_claimed() && !claim::may_pass(target.verb(request.method), &request) {
+        return pace_stranger(server, &peer).and_then(|()| claim::keep_out(&request, target.is_api));
+    }
     if target.routes.is_empty() {
         pace_stranger(server, &peer)?;
         return unknown(server, &target, &request).await;

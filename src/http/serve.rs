@@ -3,6 +3,7 @@
 //! Every connection is a task of its own. A panic in it ends it alone; a refusal is a complete
 //! answer and then the end.
 
+use crate::api::claim::UNCLAIMED;
 use crate::api::pace::network_of;
 use crate::domain::Limits;
 use crate::http::error::Failure;
@@ -137,13 +138,18 @@ impl Connection {
 
     async fn serve_one(&mut self) -> Result<After, End> {
         let head = self.read_head().await?;
-        if let Some(path) = upgrade::Path::of(&head) {
+        let (path, target) = (upgrade::Path::of(&head), Target::of(&head.path));
+        let for_a_socket = path.is_some() || (head.upgrade_websocket && !target.is_routed());
+        if for_a_socket && !self.server.app.is_claimed() {
+            return Err(Refusal { status: 503, message: UNCLAIMED }.into());
+        }
+        if for_a_socket {
             self.guard.body(0)?;
+        }
+        if let Some(path) = path {
             return self.judge_upgrade(&path, &head).await;
         }
-        let target = Target::of(&head.path);
-        if head.upgrade_websocket && !target.is_routed() {
-            self.guard.body(0)?;
+        if for_a_socket {
             return self.send(upgrade::no_such_path(), false, false).await.map(|()| After::Close);
         }
         let body = self.read_body_of(&target, &head).await?;

@@ -5,6 +5,7 @@
 //! of the event itself; its executor, channels and pool are used as they are. No other floor names
 //! a reactor, a timer or a descriptor, so that this folder can be replaced alone.
 
+pub mod lan;
 pub mod net;
 pub mod reactor;
 pub mod signal;

@@ -34,16 +34,14 @@ pub fn is_current(connection: &Connection) -> Result<bool> {
     Ok(done == STEPS.len())
 }
 
-/// Does all steps that are missing, in one transaction. A step that fails changes nothing.
+/// Whether the file is ours, and not of a newer version.
 ///
 /// # Errors
-/// When the file belongs to another program or to a newer version of this one, or a step fails.
-pub fn run(connection: &mut Connection) -> Result<()> {
-    // Another process may be doing the same; whoever comes second finds it done.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let done: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+/// When it is not; the sentence says what to do.
+pub fn recognise(connection: &Connection) -> Result<()> {
+    let done: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application != APPLICATION && tables > 0 {
         return Err(Error::unavailable("the database file belongs to another program"));
     }
@@ -54,6 +52,28 @@ pub fn run(connection: &mut Connection) -> Result<()> {
             STEPS.len()
         )));
     }
+    Ok(())
+}
+
+/// The last step that was done, when there is something to lose and steps are missing.
+///
+/// # Errors
+/// As [`recognise`].
+pub fn due(connection: &Connection) -> Result<Option<usize>> {
+    recognise(connection)?;
+    let done: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((1..STEPS.len()).contains(&done).then_some(done))
+}
+
+/// Does all steps that are missing, in one transaction. A step that fails changes nothing.
+///
+/// # Errors
+/// When the file belongs to another program or to a newer version of this one, or a step fails.
+pub fn run(connection: &mut Connection) -> Result<()> {
+    // Another process may be doing the same; whoever comes second finds it done.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    recognise(&transaction)?;
+    let done: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if done == STEPS.len() {
         return Ok(());
     }

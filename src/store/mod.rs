@@ -4,6 +4,8 @@
 //! stores (`hub`), nor why something is allowed (`api`). A function that takes a [`Tx`] may write
 //! and runs on the writer's thread inside a transaction; one that takes a [`Db`] only reads.
 
+pub mod backup;
+pub mod claim;
 pub mod deuce;
 pub mod error;
 pub mod group;
@@ -46,7 +48,10 @@ impl Db {
         let connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
         let mut db = Db { connection, path: path.to_owned() };
         db.prepare_connection("").map_err(|error| cannot_open(path, &error))?;
-        // Before anything is changed: the file may belong to another program.
+        // Before anything is changed: the file may belong to another program, or what a step does be regretted.
+        if let Some(step) = migration::due(&db.connection).map_err(|error| error.because(path.display()))? {
+            backup::before_migration(path, step)?;
+        }
         migration::run(&mut db.connection).map_err(|error| error.because(path.display()))?;
         // The writer's durability: an answer means that the row survives a power cut. And what is
         // deleted is overwritten: people may take back what they wrote.

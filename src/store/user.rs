@@ -130,6 +130,12 @@ pub fn set_first_password(tx: &Tx<'_>, uid: &str, password: &str, admin: bool) -
     Ok(tx.execute(sql, params![uid, password, admin, tx.now().millis()])? == 1)
 }
 
+/// Whether anybody has a password.
+pub fn is_password_set(db: &Db) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE password IS NOT NULL AND deleted_at IS NULL)";
+    db.only(sql, [], |row| row.get(0))
+}
+
 /// How many people there are, those who left aside.
 pub fn count(db: &Db) -> Result<u64> {
     db.only("SELECT count(*) FROM user WHERE deleted_at IS NULL", [], |row| row.get(0))

@@ -13,16 +13,19 @@ const BINARY = process.env.DEUCED_BIN ?? new URL("../../target/release/deuced", 
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 export class Server {
-  #limits;
+  #words;
   #root = mkdtempSync(join(tmpdir(), "deuced-client-"));
   #child = null;
   #said = "";
   #orphanage = () => this.#child?.kill("SIGKILL");
   port = 0;
 
-  /** @param limits other values for the server's limits */
-  constructor(limits = {}) {
-    this.#limits = Object.entries(limits).map(([name, value]) => `--limit=${name}=${value}`);
+  /**
+   * @param limits other values for the server's limits
+   * @param open whether a name alone logs in
+   */
+  constructor(limits = {}, { open = true } = {}) {
+    this.#words = [...(open ? ["--open"] : []), ...Object.entries(limits).map(([name, value]) => `--limit=${name}=${value}`)];
     process.on("exit", this.#orphanage);
   }
 
@@ -33,7 +36,7 @@ export class Server {
   async start() {
     const address = join(this.data, "address");
     rmSync(address, { force: true });
-    const words = ["serve", "--open", "--listen", `127.0.0.1:${this.port}`, "--data", this.data, ...this.#limits];
+    const words = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.data, ...this.#words];
     const child = spawn(BINARY, words, { stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     child.on("error", (error) => (this.#said += `${error}\n`));

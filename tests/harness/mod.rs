@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod client;
+pub mod fault;
 pub mod golden;
 pub mod native;
 pub mod picture;

@@ -5,6 +5,7 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::SocketAddr,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
@@ -24,6 +25,7 @@ pub struct Setup {
     open: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    open_files: Option<u64>,
 }
 
 /// A running server; ends with the value.
@@ -65,10 +67,23 @@ impl Setup {
         self.with(["--limit".to_string(), format!("{name}={value}")])
     }
 
+    /// The process may have so many files open at a time.
+    pub fn open_files(mut self, most: u64) -> Setup {
+        self.open_files = Some(most);
+        self
+    }
+
     /// Starts it and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Server {
+        self.start_on(|_| ())
+    }
+
+    /// Starts it on a data directory that was filled before.
+    #[track_caller]
+    pub fn start_on(self, fill: impl FnOnce(&Path)) -> Server {
         let data = Directory::new();
+        fill(&data.0);
         let stderr = Arc::new(Mutex::new(String::new()));
         let (child, place) = spawn(&self, &data.0, 0, &stderr);
         Server {
@@ -82,6 +97,16 @@ impl Setup {
     }
 }
 
+impl Setup {
+    /// Starts it and gives it an owner, Zoe: until somebody has a password, a strict server serves nobody.
+    #[track_caller]
+    pub fn start_claimed(self) -> Server {
+        let server = self.start();
+        server.add_user("Zoe", &["--admin"]);
+        server
+    }
+}
+
 impl Server {
     /// A server where a name is enough.
     #[track_caller]
@@ -89,7 +114,7 @@ impl Server {
         Server::setup().open().start()
     }
 
-    /// A server that wants passwords.
+    /// A server that wants passwords, and that nobody owns yet: the first account made on it changes that.
     #[track_caller]
     pub fn strict() -> Server {
         Server::setup().start()
@@ -327,6 +352,16 @@ fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String
     command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     if offset_seconds != 0 {
         command.env("DEUCED_CLOCK_OFFSET_SECONDS", offset_seconds.to_string());
+    }
+    if let Some(most) = setup.open_files {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: only a system call between fork and exec.
+        unsafe {
+            command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            })
+        };
     }
     let mut child = command
         .stdin(Stdio::null())

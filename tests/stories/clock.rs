@@ -7,7 +7,7 @@ const BACK: i64 = -100_000_000;
 const AHEAD: i64 = 315_360_000;
 
 #[test]
-fn a_clock_that_is_behind_disturbs_no_order() {
+fn r_d5_a_clock_that_is_behind_disturbs_no_order() {
     let mut server = Server::open();
     let (ann, bob) = (server.person("Ann"), server.person("Bob"));
     let (home, other) = (ann.found("Home"), ann.found("Other"));
@@ -58,7 +58,7 @@ fn a_clock_that_is_behind_disturbs_no_order() {
 }
 
 #[test]
-fn logins_made_by_a_clock_that_was_behind() {
+fn r_d5_logins_made_by_a_clock_that_was_behind() {
     let mut server = Server::open();
     server.restart_later(BACK);
     let ann = server.person("Ann");
@@ -73,7 +73,7 @@ fn logins_made_by_a_clock_that_was_behind() {
 }
 
 #[test]
-fn a_clock_that_is_far_ahead() {
+fn r_d5_a_clock_that_is_far_ahead() {
     let mut server = Server::open();
     let ann = server.person("Ann");
     let home = ann.found("Home");

@@ -35,11 +35,11 @@ fn guests_may(server: &Server, allowed: bool) {
 
 #[test]
 fn off_by_default_and_on_where_a_name_is_enough() {
-    guests_may(&Server::strict(), false);
+    guests_may(&Server::setup().start_claimed(), false);
     guests_may(&Server::open(), true);
-    guests_may(&Server::setup().guests(true).start(), true);
+    guests_may(&Server::setup().guests(true).start_claimed(), true);
     guests_may(&Server::setup().open().guests(false).start(), false);
-    guests_may(&Server::setup().env("DEUCED_GUESTS", "yes").start(), true);
+    guests_may(&Server::setup().env("DEUCED_GUESTS", "yes").start_claimed(), true);
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn sockets(health: &Value, counter: &str) -> i64 {
 }
 
 #[test]
-fn health_is_public() {
+fn r_t5_health_is_public() {
     let server = Server::strict();
     let nobody = server.nobody();
     for path in ["/api/health", "/health"] {

@@ -19,7 +19,7 @@ fn is_replay(reply: &Reply) -> bool {
 }
 
 #[test]
-fn a_repeat_returns_the_first_answer_and_sends_nothing() {
+fn r_d8_a_repeat_returns_the_first_answer_and_sends_nothing() {
     let mut server = Server::open();
     let ann = server.person("Ann");
     let home = ann.found("Home");

@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod claim;
 mod cli;
 mod clock;
 mod comeback;
@@ -25,6 +26,7 @@ mod location;
 mod login;
 mod member;
 mod metrics;
+mod newcomer;
 mod notification;
 mod origin;
 mod pace;
@@ -34,7 +36,9 @@ mod presence;
 mod proxy;
 mod quantity;
 mod reaction;
+mod require_account;
 mod require_api;
+mod require_durability;
 mod resend;
 mod restart;
 mod resume;

@@ -1,15 +1,17 @@
 //! The JSON shapes of the nouns, the same for both doors. Field names and their order are the
 //! contract's; nothing here decides what may be seen, except that only the owner sees an e-mail.
 
+mod invite;
 pub mod talk;
 
 use crate::api::deuce::FeedEntry;
 use crate::api::group::Detail;
 use crate::domain::notification::Notification;
 use crate::domain::{
-    Entry, EntryId, Error, Event, EventId, Group, GroupId, GroupSummary, Invite, InviteId, Location, Member,
-    Reaction, Record, Result, Time, User,
+    Entry, EntryId, Error, Event, EventId, Group, GroupId, GroupSummary, Location, Member, Reaction, Record,
+    Result, Time, User,
 };
+pub use invite::{invite, invites, preview};
 use serde::{Serialize, Serializer};
 use std::fmt::Display;
 
@@ -261,35 +263,6 @@ impl<'a> LocationView<'a> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InviteView<'a> {
-    invite_link: String,
-    #[serde(serialize_with = "shown")]
-    id: InviteId,
-    created_by: &'a str,
-    #[serde(serialize_with = "shown")]
-    created_at: Time,
-    #[serde(serialize_with = "shown")]
-    expires_at: Time,
-    max_uses: Option<i64>,
-    uses: i64,
-}
-
-impl<'a> InviteView<'a> {
-    fn of(invite: &'a Invite, base: &str) -> InviteView<'a> {
-        InviteView {
-            invite_link: format!("{base}/join/{}", invite.id),
-            id: invite.id,
-            created_by: &invite.created_by,
-            created_at: invite.created_at,
-            expires_at: invite.expires_at,
-            max_uses: invite.max_uses,
-            uses: invite.uses,
-        }
-    }
-}
-
 /// A person, as its owner sees it.
 ///
 /// # Errors
@@ -363,22 +336,6 @@ pub fn detail(detail: &Detail) -> Result<String> {
 /// `Internal` only.
 pub fn member(member: &Member) -> Result<String> {
     text(&MemberView::of(member))
-}
-
-/// An invite, with its link on the server's address `base`.
-///
-/// # Errors
-/// `Internal` only.
-pub fn invite(invite: &Invite, base: &str) -> Result<String> {
-    text(&InviteView::of(invite, base))
-}
-
-/// A list of invites.
-///
-/// # Errors
-/// `Internal` only.
-pub fn invites(invites: &[Invite], base: &str) -> Result<String> {
-    text(&invites.iter().map(|invite| InviteView::of(invite, base)).collect::<Vec<_>>())
 }
 
 /// The answer to joining a group.

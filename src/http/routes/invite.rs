@@ -1,18 +1,18 @@
 //! Invites.
 
-use super::{Call, ok, redirect};
-use crate::api::pace::Deed;
-use crate::api::{invite, view};
+use super::{Call, login, ok, redirect};
+use crate::api::pace::{Deed, Doer};
+use crate::api::{busy, invite, password, qr, token, user, view};
 use crate::domain::{Error, InviteId};
 use crate::http::error::Result;
-use crate::http::message::Response;
+use crate::http::message::{Body, Response};
 
 /// Makes an invite.
 pub async fn create(call: Call<'_>) -> Result<Response> {
     let (me, id, limits) = (call.me()?, call.group()?, call.limits());
     call.pace(Deed::Group, limits.groups_per_minute)?;
     let max_uses = call.fields()?.take_integer("maxUses")?;
-    if max_uses.is_some_and(|uses| !(1..=1_000_000).contains(&uses)) {
+    if max_uses.is_some_and(|uses| !invite::USES.contains(&uses)) {
         return Err(Error::invalid("maxUses: a number from 1 to 1000000").into());
     }
     let made = call.app().write(move |tx| invite::create(tx, &limits, id, me, max_uses)).await?;
@@ -32,21 +32,74 @@ pub async fn revoke(call: Call<'_>) -> Result<Response> {
     Ok(ok())
 }
 
+/// An invite's link as a picture that a camera reads, at the address under which this was asked for.
+pub fn draw(call: &Call<'_>) -> Result<Response> {
+    let invite = invite::find(call.app().db(), call.group()?, call.me()?, InviteId::parse(&call.params[1]))?;
+    let link = format!("{}/join/{}", call.base(), invite.id);
+    let code = qr::Code::of(&link).ok_or_else(|| Error::invalid("Host: too long for a QR code"))?;
+    Ok(Response::new(200, "image/svg+xml", Body::Bytes(code.to_svg().into_bytes()))
+        .with("content-security-policy", "default-src 'none'"))
+}
+
+/// What an invite leads to, for whoever holds it.
+pub fn show(call: &Call<'_>) -> Result<Response> {
+    guess(call)?;
+    let known =
+        InviteId::parse(&call.params[0]).map(|id| invite::preview(call.app().db(), id)).transpose()?;
+    let preview = known.flatten().ok_or_else(|| Error::not_found(invite::OVER))?;
+    Ok(Response::json(200, view::preview(&preview)?))
+}
+
 /// Joins by invite.
 pub async fn join(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
-    call.pace(Deed::Join, limits.joins_per_minute)?;
-    let which =
-        InviteId::parse(&call.params[0]).ok_or_else(|| Error::invalid("Invalid or expired invite"))?;
+    guess(&call)?;
+    let which = InviteId::parse(&call.params[0]).ok_or_else(|| Error::invalid(invite::OVER))?;
     let accepted = call.app().write(move |tx| invite::accept(tx, &limits, me, which)).await?;
     Ok(Response::json(200, view::joined(&accepted.group, accepted.already)?))
 }
 
-/// Leads an invited person to the page, which joins after logging in. Whether the invite is good is
-/// not said here, because anybody may ask.
+/// Makes an account, joins by invite and logs in, all or nothing.
+pub async fn join_new(call: Call<'_>) -> Result<Response> {
+    guess(&call)?;
+    let (app, limits) = (call.app(), call.limits());
+    let known = InviteId::parse(&call.params[0]);
+    let which = known.filter(|id| invite::preview(app.db(), *id).is_ok_and(|preview| preview.is_some()));
+    let which = which.ok_or_else(|| Error::invalid(invite::OVER))?;
+    let mut fields = call.fields()?;
+    let name = user::clean_login_name(&fields.take_text("username")?.unwrap_or_default(), &limits)?;
+    let password = fields.take_text("password")?.unwrap_or_default();
+    password::check_new(&password, &limits)?;
+    // Before the password is hashed, which takes a while; the transaction looks again.
+    user::check_name_is_free(app.db(), &name)?;
+    let hash = app.passwords.run(move || password::hash(&password)).await.map_err(|_| busy())??;
+    let old = login::old_login(&call);
+    let logged_in = app
+        .write(move |tx| {
+            if let Some(old) = old {
+                token::end(tx, old)?;
+            }
+            token::begin_as_newcomer(tx, &limits, &name, &hash, which)
+        })
+        .await?;
+    login::welcome(&call, &logged_in, old)
+}
+
+/// Counts one try to find an invite: of the person, or of the address where nobody is logged in.
+fn guess(call: &Call<'_>) -> Result<()> {
+    let doer = match &call.caller {
+        Some(caller) => Doer::User(caller.me.user),
+        None => Doer::address(call.peer.address),
+    };
+    Ok(call.app().pace.borrow_mut().take(Deed::Join, doer, call.app().limits().joins_per_minute)?)
+}
+
+/// Leads an invited person to the page that joins: with a login, or where a name is enough, that is the diary
+/// itself, and else the one for newcomers. Whether the invite is good is not said here, because anybody may ask.
 pub fn page(call: &Call<'_>) -> Response {
+    let page = if call.app().settings.open || call.caller.is_some() { "/" } else { "/welcome" };
     match InviteId::parse(&call.params[0]) {
-        Some(invite) => redirect(&format!("/?join={invite}")),
+        Some(invite) => redirect(&format!("{page}?join={invite}")),
         None => redirect("/"),
     }
 }

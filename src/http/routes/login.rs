@@ -37,12 +37,7 @@ pub async fn begin(call: Call<'_>) -> Result<Response> {
         None => None,
     };
     let limits = call.limits();
-    // A browser that logs in anew leaves its old login behind; it ends here.
-    let old = call
-        .caller
-        .as_ref()
-        .filter(|caller| caller.source == Source::Cookie)
-        .map(|caller| caller.me.token.id);
+    let old = old_login(&call);
     let person = match call.app().settings.open {
         true => None,
         false => Some(check_password(&call, &name, fields.take_text("password")?).await?),
@@ -59,12 +54,19 @@ pub async fn begin(call: Call<'_>) -> Result<Response> {
             }
         })
         .await?;
-    let ended: Vec<TokenId> = logged_in.ended.iter().copied().chain(old).collect();
-    token::ended(call.app(), &ended, close::LOGGED_OUT);
-    welcome(&call, &logged_in)
+    welcome(&call, &logged_in, old)
 }
 
-fn welcome(call: &Call<'_>, logged_in: &LoggedIn) -> Result<Response> {
+/// The login that a browser leaves behind when it logs in anew; it is to end with that.
+pub fn old_login(call: &Call<'_>) -> Option<TokenId> {
+    let by_cookie = call.caller.as_ref().filter(|caller| caller.source == Source::Cookie);
+    by_cookie.map(|caller| caller.me.token.id)
+}
+
+/// Tells whoever has just logged in so, after what has ended with that.
+pub fn welcome(call: &Call<'_>, logged_in: &LoggedIn, old: Option<TokenId>) -> Result<Response> {
+    let ended: Vec<TokenId> = logged_in.ended.iter().copied().chain(old).collect();
+    token::ended(call.app(), &ended, close::LOGGED_OUT);
     let signed = token::sign(call.app(), logged_in)?;
     let (secret, joined) = (logged_in.secret.as_str(), logged_in.joined.as_ref());
     let body = view::logged_in(secret, &signed, &logged_in.user, joined)?;

@@ -2,6 +2,7 @@
 //!
 //! A handler decides nothing about what is allowed; that is the verb's business.
 
+pub mod claim;
 mod deuce;
 mod group;
 mod health;
@@ -138,6 +139,7 @@ fn redirect(target: &str) -> Response {
 pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
     match verb {
         Verb::LoginPage => Ok(login::page(&call)),
+        Verb::Claim => claim::claim(call).await,
         Verb::Login => login::begin(call).await,
         Verb::LogoutPage => login::end(&call).await.map(|()| login::farewell(redirect("/"))),
         Verb::Logout => login::end(&call).await.map(|()| login::farewell(ok())),
@@ -157,6 +159,9 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::CreateInvite => invite::create(call).await,
         Verb::ListInvites => invite::list(&call),
         Verb::RevokeInvite => invite::revoke(call).await,
+        Verb::DrawInvite => invite::draw(&call),
+        Verb::ShowInvite => invite::show(&call),
+        Verb::JoinNew => invite::join_new(call).await,
         Verb::Join => invite::join(call).await,
         Verb::JoinPage => Ok(invite::page(&call)),
         Verb::LogDeuce => deuce::log(call).await,

@@ -44,7 +44,7 @@ const ROUND: usize = 20;
 const TOO_LATE: Ending = Ending::Close(1013, "too late");
 
 #[test]
-fn nobody_misses_or_hears_anything_twice() {
+fn r_t3_nobody_misses_or_hears_anything_twice() {
     // The one exception to "no environment outside cli": it is how a failure is looked at.
     let chosen = std::env::var("DEUCED_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
     let mut done = Done::default();

@@ -1,0 +1,64 @@
+/* A card that fails when it is told to: put between the server and the C library, it stands in for
+ * the calls that write files. Only the database and its log are concerned.
+ *
+ * The file named by FAULT_FILE holds one letter: S a sync fails, B a sync waits until the letter is
+ * gone, F the disk is full, E a write fails. Anything else: all is well.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static char fault(void) {
+    const char *path = getenv("FAULT_FILE");
+    char letter = 0;
+    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0) return 0;
+    if (read(file, &letter, 1) != 1) letter = 0;
+    close(file);
+    return letter;
+}
+
+static int is_database(int file) {
+    char link[64], target[1024];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    if (length <= 0) return 0;
+    target[length] = 0;
+    return strstr(target, "deuced.db") != NULL && strstr(target, "-shm") == NULL;
+}
+
+static int sync_with(const char *name, int file) {
+    int kept = errno;
+    if (is_database(file)) {
+        if (fault() == 'S') return errno = EIO, -1;
+        while (fault() == 'B') usleep(2000);
+    }
+    errno = kept;
+    return ((int (*)(int))dlsym(RTLD_NEXT, name))(file);
+}
+
+int fsync(int file) { return sync_with("fsync", file); }
+int fdatasync(int file) { return sync_with("fdatasync", file); }
+
+static int refused(int file) {
+    int kept = errno;
+    char letter = is_database(file) ? fault() : 0;
+    errno = letter == 'F' ? ENOSPC : letter == 'E' ? EIO : kept;
+    return letter == 'F' || letter == 'E';
+}
+
+ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
+    static ssize_t (*real)(int, const void *, size_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "pwrite64");
+    return refused(file) ? -1 : real(file, bytes, count, at);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) {
+    return pwrite64(file, bytes, count, at);
+}

@@ -1,0 +1,71 @@
+//! A card that fails when it is told to: a small library that the server's file calls go through.
+
+use super::server::{Directory, Setup};
+use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
+
+/// What the card does to the database.
+#[derive(Clone, Copy)]
+pub enum Fault {
+    /// Everything works.
+    None,
+    /// Syncing fails.
+    SyncFails,
+    /// Syncing takes until the fault is over.
+    SyncWaits,
+    /// There is no space.
+    Full,
+    /// Writing fails.
+    WriteFails,
+}
+
+/// The switch of one server's card.
+pub struct Card {
+    switch: PathBuf,
+    _place: Directory,
+}
+
+impl Card {
+    /// A card that works, and the setup of a server on it.
+    pub fn under(setup: Setup) -> (Card, Setup) {
+        let place = Directory::new();
+        let card = Card { switch: place.0.join("fault"), _place: place };
+        card.set(Fault::None);
+        let setup = setup
+            .env("LD_PRELOAD", library().to_str().unwrap())
+            .env("FAULT_FILE", card.switch.to_str().unwrap());
+        (card, setup)
+    }
+
+    /// From now on the card is like this.
+    pub fn set(&self, fault: Fault) {
+        let letter = match fault {
+            Fault::None => "-",
+            Fault::SyncFails => "S",
+            Fault::SyncWaits => "B",
+            Fault::Full => "F",
+            Fault::WriteFails => "E",
+        };
+        // Renamed into place: the server must never find the file empty.
+        let fresh = self.switch.with_extension("new");
+        fs::write(&fresh, letter).unwrap();
+        fs::rename(fresh, &self.switch).unwrap();
+    }
+}
+
+/// The library, compiled once for all stories.
+fn library() -> &'static PathBuf {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/harness/fault.c");
+        let library =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("fault-{}.so", std::process::id()));
+        let output = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([&library, &source])
+            .arg("-ldl")
+            .output()
+            .expect("a C compiler, as for SQLite");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        library
+    })
+}
