@@ -28,9 +28,10 @@ pub fn form(reply: &Reply, method: &str, path: &str, me: Option<&str>) {
             assert!(has, "cookie without {attribute}: {reply:?}");
         }
     }
+    let path = path.split('?').next().unwrap_or_default();
     let api = path.to_lowercase().starts_with("/api/");
     // The description of the API is for everybody, and speaks of passwords without having any.
-    let is_description = path.split('?').next() == Some("/api/openapi.json");
+    let is_description = path == "/api/openapi.json";
     if api && !is_description {
         let cache = reply.header("Cache-Control").unwrap_or_default();
         assert!(cache.contains("no-store"), "an API answer that may be cached: {reply:?}");
