@@ -6,7 +6,7 @@ use crate::api::pace::Deed;
 use crate::api::view::talk;
 use crate::domain::Error;
 use crate::domain::notification::Choice;
-use crate::http::body::{Number, Value};
+use crate::http::body::Value;
 use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
 
@@ -49,10 +49,11 @@ pub async fn send(call: Call<'_>) -> Result<Response> {
     call.pace(Deed::Notification, limits.notifications_per_minute)?;
     let mut fields = call.fields()?;
     let to = match fields.take("userId") {
-        Some(Value::Number(Number::Integer(number))) => Recipient::Number(number),
-        Some(Value::Text(uid)) => Recipient::Uid(uid),
-        _ => return Err(Failure::new(400, "userId: a number, or the id of a person")),
+        Some(Value::Number(number)) => number.whole().map(Recipient::Number),
+        Some(Value::Text(uid)) => Some(Recipient::Uid(uid)),
+        _ => None,
     };
+    let to = to.ok_or_else(|| Failure::new(400, "userId: a number, or the id of a person"))?;
     let data = match fields.take("data") {
         Some(data @ Value::Object(_)) => data.to_json(),
         _ => return Err(Failure::new(400, "data: must be an object")),
