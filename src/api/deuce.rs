@@ -116,10 +116,16 @@ fn places(tx: &Tx<'_>, me: UserId, names: &[String]) -> Result<Vec<(GroupId, cra
         let place = id.map(|id| store::member::place(tx, id, me)).transpose()?.flatten();
         match (id, place) {
             (Some(id), Some(place)) => Ok((id, place)),
-            _ => Err(Error::forbidden(format!("Not authorized for group {name}"))),
+            _ => Err(Error::forbidden(format!("Not authorized for group {}", repeatable(name)))),
         }
     };
     names.iter().map(standing).collect()
+}
+
+/// A group's name as a message may repeat it: what can be an id; of anything else only that it is none.
+fn repeatable(name: &str) -> &str {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if plain && name.len() <= 64 { name } else { "(not an id)" }
 }
 
 /// Refuses so many entries more when they would exceed the day's allowance.

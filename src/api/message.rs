@@ -3,7 +3,7 @@
 use crate::api::notification;
 use crate::api::room::{self, Who};
 use crate::domain::event::MessageRef;
-use crate::domain::message::{Mentions, Message, Said, check_text};
+use crate::domain::message::{Mentions, Message, Said, clean_text};
 use crate::domain::notification::{Mention, Notice};
 use crate::domain::{Author, Channel, Code, Error, Kind, Limits, Person, Result, RoomId, Time, UserId};
 use crate::store::{self, Db, Tx};
@@ -44,9 +44,10 @@ pub struct New {
 /// # Errors
 /// `Invalid` for the text; those of [`room::enter`]; `Forbidden` in an inbox; `Limit` when there are too many rooms.
 pub fn say(tx: &Tx<'_>, limits: &Limits, new: &New) -> Result<MessageRef> {
-    if !new.from_page {
-        check_text(new.text.as_deref().unwrap_or_default())?;
-    }
+    let text = match new.from_page {
+        false => Some(clean_text(new.text.as_deref().unwrap_or_default())?),
+        true => new.text.clone(),
+    };
     let room = enter(tx, &new.who, &new.channel)?;
     let author = match new.who {
         Who::Person(me) => {
@@ -55,7 +56,7 @@ pub fn say(tx: &Tx<'_>, limits: &Limits, new: &New) -> Result<MessageRef> {
         Who::Guest | Who::Nobody => Author::Guest(new.guest.clone()),
     };
     let called = new.client_id.as_deref().filter(|_| matches!(author, Author::Person(_)));
-    let name = called.map(|called| store::message::name(room, called, new.text.as_deref()));
+    let name = called.map(|called| store::message::name(room, called, text.as_deref()));
     if let (Some(called), Some(name)) = (called, &name) {
         // A long name is nobody's counter that began anew.
         let since =
@@ -67,11 +68,11 @@ pub fn say(tx: &Tx<'_>, limits: &Limits, new: &New) -> Result<MessageRef> {
     if let Channel::Named(channel) = &new.channel {
         make_room(tx, limits, &new.who, room, channel)?;
     }
-    let message = Message { text: new.text.clone(), nickname: new.nickname.clone(), edited: false };
+    let message = Message { text: text.clone(), nickname: new.nickname.clone(), edited: false };
     let kind = Kind::MessageSaid(Box::new(message));
     let said =
         store::room::append_by(tx, room, author.clone(), kind, name.as_deref(), limits.events_per_room)?;
-    if let (Author::Person(author), Some(text)) = (&author, &new.text) {
+    if let (Author::Person(author), Some(text)) = (&author, &text) {
         tell_mentioned(tx, limits, author, &new.channel, said, text)?;
     }
     Ok(said)
@@ -150,10 +151,10 @@ pub struct Changed {
 /// # Errors
 /// `NotFound` when there is no such message; `Forbidden` for those of others; `Invalid` for the text.
 pub fn edit(tx: &Tx<'_>, limits: &Limits, me: UserId, which: &Which, text: &str) -> Result<Changed> {
-    check_text(text)?;
+    let text = clean_text(text)?;
     let (room, message) = own(tx, me, which)?;
-    store::message::edit(tx, room, message.seq, text)?;
-    let kind = Kind::MessageEdited(message, text.to_owned());
+    store::message::edit(tx, room, message.seq, &text)?;
+    let kind = Kind::MessageEdited(message, text);
     let event = store::room::append(tx, room, me, kind, limits.events_per_room)?;
     Ok(Changed { message, seq: event.seq })
 }

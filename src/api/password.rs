@@ -40,11 +40,11 @@ pub fn verify(password: &str, stored: Option<&str>) -> bool {
 /// # Errors
 /// `Invalid`, naming the field.
 pub fn check_new(password: &str, limits: &Limits) -> Result<()> {
-    match password.len() {
+    if password.len() as u64 > limits.password_bytes {
+        return Err(Error::invalid(format!("password: at most {} bytes", limits.password_bytes)));
+    }
+    match password.chars().count() {
         0..8 => Err(Error::invalid("password: at least 8 characters")),
-        length if length as u64 > limits.password_bytes => {
-            Err(Error::invalid(format!("password: at most {} bytes", limits.password_bytes)))
-        }
         _ => Ok(()),
     }
 }

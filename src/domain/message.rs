@@ -32,15 +32,16 @@ pub struct Said {
 /// The most a message may hold, in UTF-16 units, as the clients count.
 pub const MOST_UNITS: usize = 1000;
 
-/// Checks the text of a message: 1 to 1000 UTF-16 units.
+/// The text of a message without control characters but line feeds and tabs: 1 to 1000 UTF-16 units.
 ///
 /// # Errors
 /// `Invalid`, naming the field.
-pub fn check_text(text: &str) -> Result<()> {
-    match text.encode_utf16().take(MOST_UNITS + 1).count() {
+pub fn clean_text(text: &str) -> Result<String> {
+    let kept: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    match kept.encode_utf16().take(MOST_UNITS + 1).count() {
         0 => Err(Error::invalid("text: at least 1 character")),
         count if count > MOST_UNITS => Err(Error::invalid("text: at most 1000 characters")),
-        _ => Ok(()),
+        _ => Ok(kept),
     }
 }
 
@@ -89,11 +90,12 @@ mod tests {
 
     #[test]
     fn length_is_counted_as_the_clients_do() {
-        assert!(check_text(&"x".repeat(1000)).is_ok());
-        assert!(check_text(&"😀".repeat(500)).is_ok(), "an emoji is two units");
-        for bad in [String::new(), "x".repeat(1001), "😀".repeat(501)] {
-            assert!(check_text(&bad).unwrap_err().message.starts_with("text: "));
+        assert!(clean_text(&"x".repeat(1000)).is_ok());
+        assert!(clean_text(&"😀".repeat(500)).is_ok(), "an emoji is two units");
+        for bad in [String::new(), "\u{7}".to_owned(), "x".repeat(1001), "😀".repeat(501)] {
+            assert!(clean_text(&bad).unwrap_err().message.starts_with("text: "));
         }
+        assert_eq!(clean_text("a\u{0}\r\nb\t\u{9b}c ").unwrap(), "a\nb\tc ");
     }
 
     #[test]

@@ -67,6 +67,18 @@ pub enum Number {
     Float(f64),
 }
 
+impl Number {
+    /// The whole number this is. JSON has one kind of number, so `2.0` is one, too, as far as a float is exact.
+    pub fn whole(self) -> Option<i64> {
+        const EXACT: f64 = 9_007_199_254_740_991.0;
+        match self {
+            Number::Integer(number) => Some(number),
+            Number::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(number as i64),
+            Number::Float(_) => None,
+        }
+    }
+}
+
 /// The fields of a body.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
@@ -146,7 +158,7 @@ impl Fields {
     pub fn take_integer(&mut self, name: &str) -> Result<Option<i64>, BodyError> {
         let number = match self.take(name) {
             None => return Ok(None),
-            Some(Value::Number(Number::Integer(number))) => Some(number),
+            Some(Value::Number(number)) => number.whole(),
             Some(Value::Text(text)) if self.from_form && text.is_empty() => return Ok(None),
             Some(Value::Text(text)) if self.from_form => text.parse().ok(),
             Some(_) => None,
@@ -505,6 +517,9 @@ mod tests {
         assert_eq!(fields.clone().take_flag("i").expect_err("a number").message, "i: must be true or false");
         assert_eq!(fields.take_integer("i"), Ok(Some(5)));
         assert_eq!(fields.take_integer("f").expect_err("a fraction").message, "f: must be a whole number");
+        let mut wholes = json(br#"{"a":2.0,"b":-1e3,"c":1e16,"d":1e300}"#).expect("JSON");
+        assert_eq!((wholes.take_integer("a"), wholes.take_integer("b")), (Ok(Some(2)), Ok(Some(-1000))));
+        assert!(wholes.take_integer("c").is_err() && wholes.take_integer("d").is_err(), "not exact");
         assert_eq!(fields.take_flag("b"), Ok(Some(false)));
         assert_eq!(fields.take_texts("l"), Ok(Some(vec!["a".to_owned(), "b".to_owned()])));
         assert_eq!(fields.take_texts("m").expect_err("mixed").message, "m: must be a list of texts");

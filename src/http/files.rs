@@ -106,13 +106,16 @@ fn built_in(request: &Request, path: &str) -> Response {
 /// The entity tags of the built-in files: what is in them, not which version says so.
 fn built_in_tags() -> &'static [String] {
     static TAGS: OnceLock<Vec<String>> = OnceLock::new();
-    TAGS.get_or_init(|| {
-        BUILT_IN.iter().map(|(_, _, bytes)| format!("\"{}\"", base64url(&Sha256::digest(bytes)))).collect()
-    })
+    TAGS.get_or_init(|| BUILT_IN.iter().map(|(_, _, bytes)| tag_of(bytes)).collect())
+}
+
+/// The entity tag of what is built in.
+pub(super) fn tag_of(bytes: &[u8]) -> String {
+    format!("\"{}\"", base64url(&Sha256::digest(bytes)))
 }
 
 /// Whether the client has this very version already (RFC 9110 section 13.1.2).
-fn has_tag(request: &Request, tag: &str) -> bool {
+pub(super) fn has_tag(request: &Request, tag: &str) -> bool {
     let known = request.headers.get("if-none-match").unwrap_or_default();
     known
         .split(',')

@@ -146,6 +146,8 @@ pub enum Verb {
     DeleteDevice,
     /// Whether the server is well.
     Health,
+    /// The description of all this.
+    Describe,
 }
 
 /// One line of the table of routes.
@@ -236,6 +238,7 @@ pub const ROUTES: &[Route] = &[
     public(Method::Post, &["api", "auth", "logout"], Verb::Logout),
     public(Method::Get, &["api", "health"], Verb::Health),
     public(Method::Get, &["health"], Verb::Health),
+    public(Method::Get, &["api", "openapi.json"], Verb::Describe),
     public(Method::Get, &["api", "invites", ":"], Verb::ShowInvite),
     public(Method::Post, &["api", "join", ":", "newcomer"], Verb::JoinNew),
     public(Method::Get, &["join", ":"], Verb::JoinPage),

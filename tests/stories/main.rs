@@ -41,6 +41,7 @@ mod proxy;
 mod quantity;
 mod reaction;
 mod require_account;
+mod require_api;
 mod require_door;
 mod require_durability;
 mod require_http;

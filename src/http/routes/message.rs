@@ -11,6 +11,9 @@ use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
 use serde_json::json;
 
+/// The longest name a client may give to a message.
+const CLIENT_ID_CHARACTERS: usize = 200;
+
 /// The rooms the caller may hear.
 pub async fn rooms(call: Call<'_>) -> Result<Response> {
     let (me, reach) = (call.me()?, call.reach.clone());
@@ -37,8 +40,8 @@ pub async fn say(call: Call<'_>) -> Result<Response> {
     let mut fields = call.fields()?;
     let text = fields.take_text("text")?.unwrap_or_default();
     let client_id = fields.take_text("clientId")?;
-    if client_id.as_ref().is_some_and(|id| !(1..=message::CLIENT_ID_BYTES).contains(&id.len())) {
-        return Err(Failure::new(400, format!("clientId: 1 to {} bytes", message::CLIENT_ID_BYTES)));
+    if client_id.as_ref().is_some_and(|id| !(1..=CLIENT_ID_CHARACTERS).contains(&id.chars().count())) {
+        return Err(Failure::new(400, format!("clientId: 1 to {CLIENT_ID_CHARACTERS} characters")));
     }
     let name = channel.to_string();
     let new = New {

@@ -13,6 +13,7 @@ mod login;
 mod message;
 mod metrics;
 pub mod notification;
+mod openapi;
 mod people;
 mod reaction;
 mod session;
@@ -132,11 +133,16 @@ impl Call<'_> {
     }
 }
 
+/// Larger numbers do not survive in every client (RFC 8259 section 6).
+const MOST: u64 = (1 << 53) - 1;
+
 fn number(text: Option<&str>, name: &str, least: u64) -> Result<Option<u64>> {
     let Some(text) = text else { return Ok(None) };
+    // Digits alone: `parse` would take a sign, too.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(number) if number >= least => Ok(Some(number)),
-        _ => Err(Failure::new(400, format!("{name}: a whole number from {least}"))),
+        Ok(number) if digits && (least..=MOST).contains(&number) => Ok(Some(number)),
+        _ => Err(Failure::new(400, format!("{name}: a whole number from {least} to {MOST}"))),
     }
 }
 
@@ -237,5 +243,6 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::Metrics => metrics::show(&call),
         Verb::ShowPicture => files::picture(call.server, &call.params[0]).await,
         Verb::Health => health::show(&call),
+        Verb::Describe => Ok(openapi::show(&call)),
     }
 }

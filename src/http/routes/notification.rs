@@ -7,7 +7,7 @@ use crate::api::pace::Deed;
 use crate::api::view::talk;
 use crate::domain::Error;
 use crate::domain::notification::Choice;
-use crate::http::body::{Fields, Number, Value};
+use crate::http::body::{Fields, Value};
 use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
 
@@ -69,11 +69,12 @@ pub async fn send(call: Call<'_>) -> Result<Response> {
 /// # Errors
 /// 400 when that is not said.
 pub fn recipient(fields: &mut Fields) -> Result<Recipient> {
-    match fields.take("userId") {
-        Some(Value::Number(Number::Integer(number))) => Ok(Recipient::Number(number)),
-        Some(Value::Text(uid)) => Ok(Recipient::Uid(uid)),
-        _ => Err(Failure::new(400, "userId: a number, or the id of a person")),
-    }
+    let to = match fields.take("userId") {
+        Some(Value::Number(number)) => number.whole().map(Recipient::Number),
+        Some(Value::Text(uid)) => Some(Recipient::Uid(uid)),
+        _ => None,
+    };
+    to.ok_or_else(|| Failure::new(400, "userId: a number, or the id of a person"))
 }
 
 /// What the caller is notified of in a group.

@@ -60,7 +60,7 @@ fn uploaded(request: &mut Request, most: u64) -> Result<Vec<u8>> {
             Ok(Some(file)) => file.bytes.to_vec(),
             Ok(None) => Vec::new(),
             Err(MultipartError::UnexpectedField(_)) => return Err(Failure::new(400, "Unexpected field")),
-            Err(MultipartError::Malformed(why)) => return Err(Failure::new(400, format!("body: {why}"))),
+            Err(MultipartError::Malformed(why)) => return Err(Failure::new(400, why)),
         }
     } else {
         Vec::new()

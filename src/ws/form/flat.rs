@@ -1,7 +1,7 @@
 //! The form `flat`: frames with a `topic`, refusals with nothing but a code.
 
 use super::{Asked, Command, Outcome, Refusal, json};
-use crate::domain::message::check_text;
+use crate::domain::message::clean_text;
 use crate::domain::{Author, Channel, Event, EventId, Kind, Result, Time};
 use crate::hub::Form;
 use serde::Serialize;
@@ -23,8 +23,8 @@ pub(super) fn read(fields: &Map<String, Value>) -> Option<Asked> {
             channel("topic").map(|channel| Command::Subscribe { channel, since: None, presence: false })
         }
         "chat:send" => channel("room").and_then(|channel| {
-            let words = text("text").filter(|text| check_text(text).is_ok()).ok_or_else(misfit)?;
-            Ok(Command::Say(Some(channel), words.to_owned()))
+            let words = text("text").and_then(|text| clean_text(text).ok()).ok_or_else(misfit)?;
+            Ok(Command::Say(Some(channel), words))
         }),
         _ => return None,
     };

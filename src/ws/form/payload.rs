@@ -6,7 +6,7 @@ use crate::api::message::{self, Which};
 use crate::api::room::Since;
 use crate::api::view::{self, talk::AuthorView, talk::NotificationView};
 use crate::domain::event::MessageRef;
-use crate::domain::message::check_text;
+use crate::domain::message::clean_text;
 use crate::domain::{Author, Channel, Error, Event, Kind, Person, Result, Whisper, WhisperKind};
 use crate::hub::Form;
 use serde::Serialize;
@@ -44,8 +44,7 @@ impl<'a> Fields<'a> {
 
     fn words(&self) -> std::result::Result<String, Refusal> {
         let text = self.text("text")?;
-        check_text(text).map_err(|error| Refusal::of(&error))?;
-        Ok(text.to_owned())
+        clean_text(text).map_err(|error| Refusal::of(&error))
     }
 
     fn since(&self) -> std::result::Result<Option<Since>, Refusal> {

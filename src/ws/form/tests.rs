@@ -399,7 +399,7 @@ proptest! {
 
     #[test]
     fn a_message_survives_its_frame(channel in "[^\\pC]{1,100}", text in "\\PC{1,400}", id in any_id()) {
-        prop_assume!(Channel::parse(&channel).is_ok() && crate::domain::message::check_text(&text).is_ok());
+        prop_assume!(Channel::parse(&channel).is_ok() && crate::domain::message::clean_text(&text).is_ok());
         let frame = json!({ "type": "message", "id": id, "payload": { "channel": channel, "text": text } });
         let (form, read_id, command) = asked(at_ws(&frame.to_string()));
         prop_assert_eq!(form, Form::Payload);
