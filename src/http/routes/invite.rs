@@ -63,9 +63,11 @@ pub async fn join(call: Call<'_>) -> Result<Response> {
 pub async fn join_new(call: Call<'_>) -> Result<Response> {
     guess(&call)?;
     let (app, limits) = (call.app(), call.limits());
-    let known = InviteId::parse(&call.params[0]);
-    let which = known.filter(|id| invite::preview(app.db(), *id).is_ok_and(|preview| preview.is_some()));
-    let which = which.ok_or_else(|| Error::invalid(invite::OVER))?;
+    let which = InviteId::parse(&call.params[0]).ok_or_else(|| Error::invalid(invite::OVER))?;
+    // Nobody has a password hashed here who holds no invite.
+    if invite::preview(app.db(), which)?.is_none() {
+        return Err(Error::invalid(invite::OVER).into());
+    }
     let mut fields = call.fields()?;
     let name = user::clean_login_name(&fields.take_text("username")?.unwrap_or_default(), &limits)?;
     let password = fields.take_text("password")?.unwrap_or_default();
