@@ -35,7 +35,7 @@ pub(super) fn decode(bytes: &[u8], bounds: &Bounds) -> Result<(Square, Orientati
     }
     let (wide, high) = head.request(eighths);
     let (width, height) = decoder.scale(wide, high).map_err(damaged)?;
-    let pixels = decoder.decode().map_err(damaged)?;
+    let pixels = on_one_thread(|| decoder.decode())?.map_err(damaged)?;
 
     let kind = match info.pixel_format {
         PixelFormat::L8 => Pixel::Gray,
@@ -50,6 +50,13 @@ pub(super) fn decode(bytes: &[u8], bounds: &Bounds) -> Result<(Square, Orientati
         square.add_row(y, Columns::ALL, kind, row);
     }
     Ok((square, head.orientation))
+}
+
+/// Runs the decoder on one thread that ends with it. By itself it would take as many as there are processors, or one for
+/// each colour.
+fn on_one_thread<T: Send>(act: impl FnOnce() -> T + Send) -> Result<T, Refused> {
+    let pool = rayon_core::ThreadPoolBuilder::new().num_threads(1).build().map_err(damaged)?;
+    Ok(pool.install(act))
 }
 
 /// What a JPEG says about itself before (and between) its scans.
