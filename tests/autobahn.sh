@@ -5,7 +5,8 @@
 # The suite is a program of Python 2.7, which Debian no longer has: `PYTHON2` names one, else `python2.7`, one of
 # pyenv's or `pypy` is taken. What it needs besides comes from PyPI into `target/autobahn`, once.
 #
-# `tests/autobahn.sh 6.*` runs some cases alone. The reports are in `target/autobahn/reports`.
+# `tests/autobahn.sh '6.*'` runs some cases alone, `WS_ECHO_BIN` names another build of the example. The reports are in
+# `target/autobahn/reports`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,8 +38,11 @@ if [ ! -x "$home/python/bin/wstest" ]; then
     "$home/python/bin/pip" install --quiet 'autobahntestsuite==25.10.1' 2> >(grep -v DEPRECATION >&2)
 fi
 
-cargo build --locked --release --example ws_echo
-target/release/examples/ws_echo --listen 127.0.0.1:0 >"$home/echo.txt" &
+if [ -z "${WS_ECHO_BIN:-}" ]; then
+    cargo build --locked --release --example ws_echo
+    WS_ECHO_BIN=target/release/examples/ws_echo
+fi
+"$WS_ECHO_BIN" --listen 127.0.0.1:0 >"$home/echo.txt" &
 echo=$!
 trap 'kill "$echo" 2>/dev/null || true' EXIT
 for _ in $(seq 100); do
