@@ -79,6 +79,7 @@ fn any_body(group: &str) -> Value {
     json!({
         "groupIds": [group], "location": "Home", "thoughts": "x", "emoji": "🔥", "name": "Name", "text": "Hello",
         "role": "member", "username": "Somebody", "userId": "dev-ann", "data": {}, "entries": true,
+        "verbs": ["log"], "child": true, "password": "correct horse", "secret": "x", "oldPassword": "x", "newPassword": "y",
     })
 }
 
@@ -97,6 +98,7 @@ struct Household {
     group: String,
     entry: String,
     invite: String,
+    device: String,
 }
 
 impl Household {
@@ -110,7 +112,9 @@ impl Household {
         ann.post(&format!("/api/rooms/group:{group}/messages"), json!({ "text": "Hello, @bob" })).ok();
         bob.post(&format!("/api/entries/{entry}/reactions"), json!({ "emoji": "👍" })).ok();
         let invite = ann.invite(&group);
-        Household { server, ann, bob, eve, group, entry, invite }
+        let button = json!({ "name": "Button", "groupIds": [group], "verbs": ["log"] });
+        let device = ann.post("/api/devices", button).ok()["id"].as_str().expect("its id").to_owned();
+        Household { server, ann, bob, eve, group, entry, invite, device }
     }
 
     /// What is there, though not for Eve.
@@ -121,7 +125,10 @@ impl Household {
             "invite" => self.invite.clone(),
             "room" => format!("group:{}", self.group),
             "user" => self.ann.id(),
-            _ => "1".to_owned(),
+            "session" => self.ann.get("/api/sessions").ok()[0]["id"].to_string(),
+            "device" => self.device.clone(),
+            "seq" | "notification" | "picture" => "1".to_owned(),
+            _ => panic!("{name}: say here where one is that is somebody's"),
         }
     }
 
@@ -132,7 +139,8 @@ impl Household {
             "room" => format!("group:{NOBODYS}"),
             "user" => "dev-nobody".to_owned(),
             "group" | "entry" | "invite" => NOBODYS.to_owned(),
-            _ => "987654321".to_owned(),
+            "session" | "device" | "seq" | "notification" | "picture" => "987654321".to_owned(),
+            _ => panic!("{name}: say here what is nobody's"),
         }
     }
 }
@@ -306,7 +314,7 @@ fn r_a10_nobody_makes_themselves_more_than_they_are() {
     eve.post("/api/notifications", wishing(words)).refused_with(403);
     // A form is read the same.
     let form = "name=Eve%27s&createdBy=dev-ann&id=x&role=admin";
-    assert_eq!(eve.form("/api/groups", form).ok()["createdBy"], "dev-eve");
+    assert_eq!(eve.bearer().form("/api/groups", form).ok()["createdBy"], "dev-eve");
 }
 
 /// A field of text: where it is sent, its name, the most it may hold, and where it is found in the answer.
@@ -343,6 +351,14 @@ fn texts(home: &Household) -> Vec<Text> {
         entry("location", 100, json!({ "thoughts": "" })),
         entry("thoughts", 1000, json!({ "location": "Home" })),
         text("POST", "/api/locations", "name", 100, json!({}), "/name"),
+        text(
+            "POST",
+            "/api/devices",
+            "name",
+            60,
+            json!({ "groupIds": [home.group], "verbs": ["log"] }),
+            "/name",
+        ),
         text("POST", &format!("/api/entries/{}/reactions", home.entry), "emoji", 10, json!({}), "/emoji"),
     ]
 }
@@ -572,7 +588,8 @@ fn r_a12_hostile_values_in_bodies_are_the_askers_mistake() {
                 fields.iter().map(|name| format!("{name}={}", escaped(value.as_str().unwrap_or("[]"))));
             let form: String = form.collect::<Vec<_>>().join("&").chars().take(60_000).collect();
             let kind = "application/x-www-form-urlencoded";
-            let reply = home.bob.request(&operation.method, &path).content(kind, form).send();
+            // With a cookie a form would have to come from a page, and be refused before it is read.
+            let reply = home.bob.bearer().request(&operation.method, &path).content(kind, form).send();
             assert!(reply.status < 500, "{reply:?}");
         }
     }
