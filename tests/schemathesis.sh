@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Holds the running server against the description of its API (src/http/openapi.json): schemathesis makes up
 # requests from it, fit and unfit ones, and checks every answer against it. Once as a member, once as somebody who
-# is in no group, once without a session, and at last what ends things: leaving, deleting, logging out.
+# is in no group, once as a device, once without a session, once as an owner who handles accounts, and at last what ends
+# things: leaving, deleting, logging out.
 # Needs Python 3.10 or newer with venv; everything it installs stays below target/. The seed is fixed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,12 +25,19 @@ run() {
 }
 
 # What ends what the other requests stand on has runs of its own, so that nothing is hidden by it.
-endings='^(leaveGroup|deleteGroup|removeMember|eraseMe|logout|logoutToo|logoutPage)$'
+members='leaveGroup|removeMember'
+logins='endSession|logout|logoutToo|logoutPage'
+people='changePerson|removePerson|resetPerson'
+endings="^($members|deleteGroup|$logins|$people|changePassword|eraseMe)$"
 run mia --exclude-operation-id-regex "$endings" --max-examples 16
 run xaver --exclude-operation-id-regex "$endings" --max-examples 4 --phases examples,coverage,fuzzing
+run button --exclude-operation-id-regex '^(reset|claim|login|joinNew)$' --max-examples 4 --phases examples,coverage,fuzzing
 run nobody --max-examples 3 --phases examples,coverage,fuzzing
-DEUCED_ENDINGS=1 run olga --include-operation-id-regex '^(leaveGroup|deleteGroup|removeMember)$' --max-examples 20 --phases examples,coverage,fuzzing
-run dora --include-operation-id-regex '^(logout|logoutToo|logoutPage)$' --max-examples 5 --phases coverage,fuzzing
+DEUCED_ENDINGS=groups run olga --include-operation-id-regex "^($members)$" --max-examples 20 --phases examples,coverage,fuzzing
+DEUCED_ENDINGS=groups run olga --include-operation-id deleteGroup --max-examples 20 --phases examples,coverage,fuzzing
+DEUCED_ENDINGS=people run olga --include-operation-id-regex "^($people|listPeople|addPerson|addMember)$" --max-examples 20 --phases examples,coverage,fuzzing
+run dora --include-operation-id-regex "^($logins)$" --max-examples 5 --phases examples,coverage,fuzzing
+run emil --include-operation-id-regex '^(changePassword|endOtherSessions)$' --max-examples 5 --phases examples,coverage,fuzzing
 run emil --include-operation-id eraseMe --max-examples 5 --phases coverage,fuzzing
 
 judge_server

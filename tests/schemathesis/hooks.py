@@ -16,15 +16,29 @@ with open(os.environ["DEUCED_WORLD"]) as file:
 def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
     close_answers(raw_schema)
-    groups = WORLD["spare"] if os.environ.get("DEUCED_ENDINGS") else WORLD["groups"]
-    known = {"GroupId": groups, "EntryId": WORLD["entries"], "InviteId": WORLD["invites"], "UserId": WORLD["people"],
-             "PictureName": WORLD["pictures"]}
+    endings = os.environ.get("DEUCED_ENDINGS", "")
+    groups = WORLD["spare"] if endings == "groups" else WORLD["groups"]
+    people = WORLD["spare_people"] if endings == "people" else WORLD["people"]
+    known = {"GroupId": groups, "EntryId": WORLD["entries"], "InviteId": WORLD["invites"], "UserId": people,
+             "PictureName": WORLD["pictures"], "DeviceId": WORLD["devices"]}
     for name, ids in known.items():
         schemas[name] = {"anyOf": [{"enum": ids}, schemas[name]]}
     # An entry needs groups that are all one's own, and a login a name with its password.
     mine = {"anyOf": [{"enum": groups[:2]}, {"$ref": "#/components/schemas/GroupId"}]}
     schemas["NewEntry"]["properties"]["groupIds"]["items"] = mine
-    schemas["NewEntryForm"]["properties"]["groupIds"]["anyOf"][0] = mine
+    schemas["GroupIdsForm"]["anyOf"][0] = mine
+    schemas["DeviceWanted"]["properties"]["groupIds"]["items"] = mine
+    schemas["NewPerson"]["properties"]["groupIds"]["items"] = mine
+    # A session of somebody else is none.
+    raw_schema["components"]["parameters"]["session"]["schema"] = {"anyOf": [{"enum": WORLD["sessions"]}, {"type": "integer"}]}
+    # A link is good once; what comes after the examples is refused.
+    schemas["Reset"]["examples"] = [{"secret": secret, "password": "correct horse battery"} for secret in WORLD["secrets"]]
+    # Only a child is put into a group by others.
+    adding = raw_schema["paths"]["/api/groups/{group}/members"]["post"]["requestBody"]["content"]
+    for form in adding.values():
+        form["schema"]["properties"]["userId"] = {"anyOf": [{"const": WORLD["child"]}, {"$ref": "#/components/schemas/UserId"}]}
+    password = "password of emil"
+    schemas["PasswordChange"]["examples"] = [{"oldPassword": password, "newPassword": password}]
     schemas["Login"]["examples"] = [{"username": "mia", "password": "password of mia"}]
     rooms = ["general", *(f"group:{group}" for group in groups)]
     schemas["RoomName"] = {"anyOf": [{"enum": rooms}, schemas["RoomName"]]}

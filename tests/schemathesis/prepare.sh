@@ -24,9 +24,9 @@ for person in olga mia ben cara xaver dora emil; do
 done
 # Paces and the numbers of things are raised, because a thousand requests a minute are what this is.
 limits=()
-for name in $("$binary" limits | awk '{ print $1 }' | grep -E '_per_minute$'); do limits+=(--limit "$name=1000000000"); done
-for limit in groups_per_user=10000 invites_per_group=10000 locations_per_user=10000 reactions_per_entry=10000 rooms=100000; do
-    limits+=(--limit "$limit")
+for name in $("$binary" limits | awk '{ print $1 }' | grep -E '_per_minute$|^login_failures'); do limits+=(--limit "$name=1000000000"); done
+for name in users members_per_group groups_per_user invites_per_group devices_per_user locations_per_user reactions_per_entry rooms; do
+    limits+=(--limit "$name=10000")
 done
 "$binary" serve --data "$work/data" --listen 127.0.0.1:0 "${limits[@]}" >"$work/out" 2>"$work/err" &
 server=$!

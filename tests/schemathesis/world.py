@@ -73,6 +73,17 @@ def build():
     for name in ("mia", "ben"):
         ask("POST", "/api/rooms/general/messages", tokens[name], {"text": "Hello, @mia and @ben"})
     ask("POST", "/api/notifications", olga, {"userId": "dev-mia", "data": {"message": "Dinner"}})
+    # A child, in a group of its grown-ups, and people who are there to be changed and removed.
+    ask("POST", "/api/people", olga, {"username": "kim", "child": True, "groupIds": [work["group"]]})
+    prepared = [ask("POST", "/api/people", olga, {"username": f"spare {number}"}) for number in range(20)]
+    # A button of somebody's who ends no device, and logins of dora's to be ended.
+    button = {"name": "Button", "groupIds": [home["group"]], "verbs": ["log", "read", "chat", "notify"]}
+    tokens["button"] = ask("POST", "/api/devices", ben, button)["token"]
+    sensors = [{**button, "name": f"Sensor {number}"} for number in range(5)]
+    devices = [ask("POST", "/api/devices", mia, sensor)["id"] for sensor in sensors]
+    for _ in range(10):
+        login("dora")
+    sessions = [one["id"] for one in ask("GET", "/api/sessions", tokens["dora"]) if not one["current"]]
     path, jpeg = upload(ben, png(64))
     groups = [home, work, others]
     world = {
@@ -81,6 +92,11 @@ def build():
         "spare": spare,
         "invites": [one["invite"] for one in groups],
         "entries": [entry for one in groups for entry in one["entries"]],
+        "devices": devices,
+        "sessions": sessions,
+        "child": "dev-kim",
+        "spare_people": [one["person"]["id"] for one in prepared[5:]],
+        "secrets": [one["resetLink"].split("#")[1] for one in prepared[:5]],
         "pictures": [path.rsplit("/", 1)[1]],
         "png": base64.b64encode(png(300)).decode(),
         "jpeg": base64.b64encode(jpeg).decode(),

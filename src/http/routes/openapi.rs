@@ -22,6 +22,7 @@ pub fn show(call: &Call<'_>) -> Response {
 mod tests {
     use super::*;
     use crate::http::router::ROUTES;
+    use crate::http::scope;
     use serde_json::Value;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,7 +84,15 @@ mod tests {
                 .is_some_and(|ways| ways.is_empty() || ways.contains(&serde_json::json!({})));
             assert_eq!(public, route.public, "{name}");
             let answers = operation["responses"].as_object().expect("answers");
-            assert!(route.public || answers.contains_key("401"), "{name} does not tell of 401");
+            for refusal in ["401", "403"] {
+                assert!(route.public || answers.contains_key(refusal), "{name} does not tell of {refusal}");
+            }
+            // What a device may ask for may be signed instead, with a counter that can have been used.
+            let signed = operation["security"]
+                .as_array()
+                .is_some_and(|ways| ways.contains(&serde_json::json!({ "signed": [] })));
+            assert_eq!(signed, scope::permit(route.verb).is_some(), "{name}");
+            assert_eq!(signed, answers.contains_key("409"), "{name}");
         }
     }
 
