@@ -24,7 +24,7 @@ const MOST_THREADS: u64 = 5;
 const MOST_WAIT: f64 = 500.0;
 const PASSWORD: &str = "correct horse battery";
 const LIMITS: [&str; 3] =
-    ["login_failures_per_minute=100000000", "pictures_per_minute=100000000", "connections_per_address=900"];
+    ["login_failures=100000000", "pictures_per_minute=100000000", "connections_per_address=900"];
 
 /// Attacks a server that wants passwords, one way after the other.
 ///

@@ -74,8 +74,7 @@ fn nothing_a_stranger_sends_fills_memory_threads_or_descriptors() {
 
 #[test]
 fn twelve_logins_at_once_cost_the_memory_of_one() {
-    let server =
-        Server::setup().limit("logins_per_minute", 1000).limit("login_failures_per_minute", 1000).start();
+    let server = Server::setup().limit("logins_per_minute", 1000).limit("login_failures", 1000).start();
     server.add_user("Ann", &[]);
     endured(&server, "twelve logins", |_| {
         together(12, |number| {

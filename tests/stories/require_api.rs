@@ -313,8 +313,11 @@ fn r_a10_nobody_makes_themselves_more_than_they_are() {
     let words = json!({ "userId": "dev-ann", "data": {} });
     eve.post("/api/notifications", wishing(words)).refused_with(403);
     // A form is read the same.
-    let form = "name=Eve%27s&createdBy=dev-ann&id=x&role=admin";
-    assert_eq!(eve.bearer().form("/api/groups", form).ok()["createdBy"], "dev-eve");
+    let form = eve
+        .request("POST", "/api/groups")
+        .header("Sec-Fetch-Site", "same-origin")
+        .content("application/x-www-form-urlencoded", "name=Eve%27s&createdBy=dev-ann&id=x&role=admin");
+    assert_eq!(form.send().ok()["createdBy"], "dev-eve");
 }
 
 /// A field of text: where it is sent, its name, the most it may hold, and where it is found in the answer.

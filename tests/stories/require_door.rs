@@ -572,7 +572,7 @@ fn no_secret_reaches_the_journal() {
     let mut server = setup
         .guests(true)
         .with(["--trusted-proxy", "127.0.0.1", "--host", "diary.example"])
-        .limit("login_failures_per_minute", 1000)
+        .limit("login_failures", 1000)
         .limit("logins_per_minute", 1000)
         .start();
     let ann = server.person("Ann");
