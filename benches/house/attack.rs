@@ -18,7 +18,7 @@ use crate::server::{Scratch, Server, program};
 
 /// What an attack may add to the process's memory, in MiB.
 const MOST_MEMORY: f64 = 32.0;
-/// The loop, the store, two workers, and one that is about to end (design 4).
+/// The loop, the store, two workers, and one that is about to end.
 const MOST_THREADS: u64 = 5;
 /// How long a plain request may take meanwhile, in milliseconds.
 const MOST_WAIT: f64 = 500.0;

@@ -32,7 +32,7 @@ fn addresses(first: &str, second: &str) {
         assert!(alone.is_err() || alone.is_ok_and(|address| network.contains(address)));
     }
     is_home_host(first);
-    let own = is_own_origin(first, second, &[]);
+    let own = is_own_origin(first, second, false, &[]);
     let same =
         first.trim_end_matches('/').split_once("://").map(|(_, authority)| authority.to_ascii_lowercase());
     if own {

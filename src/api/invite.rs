@@ -84,6 +84,14 @@ pub struct Preview {
     pub expires_at: Time,
 }
 
+/// Whether there is or was such an invite.
+///
+/// # Errors
+/// Those of the storage.
+pub fn is_known(db: &Db, id: InviteId) -> Result<bool> {
+    Ok(store::invite::find(db, id)?.is_some())
+}
+
 /// What an invite leads to; `None` when it is unknown, used up or over.
 ///
 /// # Errors

@@ -21,6 +21,8 @@ pub fn remove(tx: &Tx<'_>, limits: &Limits, id: GroupId, me: UserId, whom: &str)
     }
     right::check(tx, me, Act::Lead)?;
     let place = group::place(tx, id, whose.user.id)?;
+    // Whoever was in the group may have seen its invites, and would come back by one.
+    store::invite::delete_all(tx, id)?;
     group::part(tx, limits, id, place, me)
 }
 

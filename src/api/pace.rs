@@ -66,10 +66,12 @@ impl Doer {
 }
 
 /// What stands for whoever is at an address: of IPv6 the network of 64 bits, in which one device may
-/// take as many addresses as it likes.
+/// take as many addresses as it likes. At home all devices are in one such network, and one of them must not use up
+/// what the others have, so addresses that are only good there stand for themselves.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
+        IpAddr::V6(v6) if v6.is_unique_local() || v6.is_unicast_link_local() => address,
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
             IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())

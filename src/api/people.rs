@@ -139,6 +139,7 @@ pub fn prepare_in_group(
 
 fn make(tx: &Tx<'_>, limits: &Limits, new: &New, groups: &[GroupId]) -> Result<Prepared> {
     let standing = if new.child { Standing::Child } else { Standing::Member };
+    user::check_name_is_free(tx, &new.name)?;
     let made = user::add(tx, limits, &new.name, new.password.as_deref(), standing)?;
     for id in groups {
         invite::admit(tx, limits, *id, made.id, Role::Member)?;
@@ -192,6 +193,10 @@ pub fn change(tx: &Tx<'_>, limits: &Limits, actor: Actor, uid: &str, change: Cha
             store::token::delete_all(tx, before.id)?;
             store::link::delete_of(tx, before.id)?;
             store::invite::delete_of(tx, before.id, None)?;
+            for (id, _) in store::member::groups_of(tx, before.id)? {
+                let place = group::place(tx, id, before.id)?;
+                group::hand_over(tx, limits, id, place, before.id)?;
+            }
         }
     }
     account(tx, before.id)
@@ -203,7 +208,7 @@ pub fn change(tx: &Tx<'_>, limits: &Limits, actor: Actor, uid: &str, change: Cha
 /// `Invalid` when this person is the last one.
 pub fn check_not_last_owner(tx: &Tx<'_>, person: &User) -> Result<()> {
     let is_one = person.admin && !person.disabled;
-    match is_one && store::user::count_owners(tx)? == 1 {
+    match is_one && !store::user::is_owned(tx, Some(person.id))? {
         true => {
             Err(Error::invalid("owner: this is the last owner of the server, make somebody else one first"))
         }

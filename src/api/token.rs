@@ -203,8 +203,9 @@ pub fn enforce(app: &App, endings: Endings) -> Result<Vec<Token>> {
     let (gone, due) = review(app)?;
     ended(app, &gone, endings.logged_out);
     for user in app.hub.roamers() {
-        if right::check(app.db(), user, Act::Roam).is_err() {
-            app.hub.end_roaming(user, endings.restricted);
+        match right::check(app.db(), user, Act::Roam) {
+            Err(error) if error.code == Code::Forbidden => app.hub.end_roaming(user, endings.restricted),
+            checked => checked?,
         }
     }
     Ok(due)

@@ -2,7 +2,7 @@
 
 use crate::api::view::export;
 use crate::api::{group, link, people};
-use crate::domain::text::{Lines, clean};
+use crate::domain::text::{Lines, clean, is_invisible};
 use crate::domain::user::Standing;
 use crate::domain::{Error, Kind, Limits, Person, Result, Time, TokenId, User, UserId, user};
 use crate::store::{self, Db, Tx, user::NewUser};
@@ -37,6 +37,14 @@ pub fn is_name_of_somebody(db: &Db, name: &str, except: Option<UserId>) -> Resul
     Ok(everybody.iter().any(|person| Some(person.id) != except && taken(person)))
 }
 
+/// Whether somebody who may log in owns the server.
+///
+/// # Errors
+/// Those of the storage.
+pub fn is_owned(db: &Db) -> Result<bool> {
+    store::user::is_owned(db, None)
+}
+
 /// How many people there are.
 ///
 /// # Errors
@@ -53,7 +61,10 @@ pub fn clean_login_name(name: &str, limits: &Limits) -> Result<String> {
     if name.trim().is_empty() {
         return Err(Error::invalid("Username is required"));
     }
-    clean("username", name, Lines::One, 1, limits.login_name_characters as usize)
+    // Nobody is to look like somebody else, or like nobody.
+    let seen: String =
+        name.chars().filter(|c| !is_invisible(*c) && !matches!(c, '\u{2800}' | '\u{3164}')).collect();
+    clean("username", &seen, Lines::One, 1, limits.login_name_characters as usize)
 }
 
 /// Checks that a newcomer would not be taken for somebody else.
@@ -136,6 +147,11 @@ pub fn add_or_give_password(
 /// `Invalid` when it is not a fit name, or taken.
 pub fn rename(tx: &Tx<'_>, limits: &Limits, me: UserId, username: &str) -> Result<User> {
     user::check_username(username)?;
+    // Two profiles may differ in case alone (contract), but none takes the name that somebody else logs in with.
+    let login = store::user::find_by_uid(tx, &user::uid_of(username))?;
+    if login.is_some_and(|other| other.id != me) {
+        return Err(Error::invalid("Username already taken"));
+    }
     if !store::user::set_username(tx, me, username)? {
         return Err(Error::invalid("Username already taken"));
     }

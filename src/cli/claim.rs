@@ -41,7 +41,10 @@ pub(super) fn show(told: Option<PathBuf>) -> Result<(), String> {
         return Err("there is nothing to claim: the running server was started with --open".to_owned());
     }
     match claim::stand(&data, &db).map_err(sentence)? {
-        Standing::Claimed => print("This server has been claimed: it has its owner.\n"),
+        Standing::Claimed => print(
+            "This server has been claimed: somebody has a password. 'deuced user list' shows the accounts, and\n\
+             'deuced user owner NAME yes' makes an owner.\n",
+        ),
         Standing::Open { secret, .. } => {
             tell(address, &secret)?;
             if running { Ok(()) } else { print("The server does not run now; 'deuced serve' starts it.\n") }

@@ -216,7 +216,7 @@ fn row(account: &Account) -> [String; 6] {
         name,
         user.standing().as_str().to_owned(),
         state.to_owned(),
-        account.entries.to_string(),
+        account.user.deuce_count.to_string(),
         account.logged_in_at.map_or("-".to_owned(), minute),
         groups,
     ]
@@ -243,7 +243,7 @@ mod tests {
                 last_name: None,
                 username: (name == "Ann").then(|| "Annie".to_owned()),
                 picture: None,
-                deuce_count: 0,
+                deuce_count: 12,
                 admin,
                 child,
                 disabled,
@@ -252,7 +252,6 @@ mod tests {
             },
             ready,
             logged_in_at: ready.then(|| Time::from_millis(1_795_187_924_544).unwrap()),
-            entries: 12,
             groups: Vec::new(),
         };
         let accounts = [

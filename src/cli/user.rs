@@ -2,7 +2,7 @@
 
 use crate::api::user::{self, Made};
 use crate::api::{claim, password};
-use crate::cli::{AddUser, change, prepare_data_directory, print};
+use crate::cli::{AddUser, change, open_database, prepare_data_directory, print};
 use crate::domain::user::{Standing, uid_of};
 use std::io::Read;
 
@@ -29,6 +29,10 @@ pub(super) fn add(settings: &AddUser) -> Result<(), String> {
         Made::Password => {
             print(&format!("{name} had no password and has this one now (id {})\n", uid_of(&name)))
         }
+    }?;
+    match open_database(&data).and_then(|db| user::is_owned(&db)).map_err(sentence)? {
+        true => Ok(()),
+        false => print("This server has no owner yet: 'deuced user owner NAME yes' makes one.\n"),
     }
 }
 

@@ -75,7 +75,7 @@ limits! {
     write_seconds = 60, 1..=3600, "seconds", "an answer that nobody takes is dropped with its connection";
 
     // Pace. Zero requests per minute would lock everyone out, so one is the least.
-    api_requests_per_minute = 3000, 1..=1_000_000_000, "requests/min", "API requests of one person; 429";
+    api_requests_per_minute = 3000, 1..=1_000_000_000, "requests/min", "API requests of one person or device; 429";
     address_requests_per_minute = 6000, 1..=1_000_000_000, "requests/min", "requests of one address without a login, pages included; 429";
     logins_per_minute = 30, 1..=1_000_000_000, "logins/min", "logins from one address; 429";
     login_failures = 5, 1..=1_000_000_000, "tries", "wrong passwords for one name from one address before each further try has to wait: 1 s, 2 s, 4 s and so on; 429";

@@ -65,8 +65,6 @@ pub struct Account {
     pub ready: bool,
     /// The last login, if there was any.
     pub logged_in_at: Option<Time>,
-    /// How many entries the person wrote, one for each group.
-    pub entries: i64,
     /// The person's groups and their names, oldest membership first.
     pub groups: Vec<(GroupId, String)>,
 }

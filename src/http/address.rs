@@ -212,9 +212,12 @@ pub fn is_home_host(host: &str) -> bool {
         return true;
     }
     let name = name_of(host);
-    name.parse::<std::net::Ipv4Addr>().is_ok()
-        || !name.contains('.')
-        || ENDINGS.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending))
+    name.parse::<std::net::Ipv4Addr>().is_ok() || !name.contains('.') || is_below(name, &ENDINGS)
+}
+
+fn is_below(name: &str, endings: &[&str]) -> bool {
+    let name = name.to_ascii_lowercase();
+    endings.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The name in an authority, without port and the dot of the root.

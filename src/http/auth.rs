@@ -205,7 +205,7 @@ pub fn check_page(server: &Server, request: &Request) -> Result<()> {
     match comes_from_here(server, headers, &request.host, request.https) {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::new(403, "Origin: this page may not use this server")),
-        None if cookie(headers).is_some() && is_of_a_plain_form(headers) => Err(Failure::new(
+        None if cookie(headers).is_some() && is_of_a_plain_form(request) => Err(Failure::new(
             403,
             "Origin: a form with a cookie must say that it comes from this server's page",
         )),
@@ -230,19 +230,24 @@ pub fn comes_from_here(server: &Server, headers: &Headers, host: &str, https: bo
 /// or from a browser that does not say.
 pub fn may_end_login(server: &Server, request: &Request) -> bool {
     let headers = &request.headers;
-    let referrer = || headers.get("referer").and_then(origin_of);
-    comes_from_here(server, headers, &request.host, request.https).unwrap_or(true)
-        || referrer().is_some_and(|origin| is_own_origin(origin, "", true, &server.doors.origins))
+    let origins = &server.doors.origins;
+    let referrer = headers.get("referer").and_then(origin_of);
+    let named = referrer.is_some_and(|origin| is_own_origin(origin, "", true, origins));
+    // Over plain http browsers say nothing but where the link was.
+    let own = || referrer.is_none_or(|origin| is_own_origin(origin, &request.host, request.https, origins));
+    named || comes_from_here(server, headers, &request.host, request.https).unwrap_or_else(own)
 }
 
-/// Whether the body is of a kind that a form of any page can send without being asked. Uploads are not counted: whoever
-/// has a file to send is no mere page.
-fn is_of_a_plain_form(headers: &Headers) -> bool {
-    let content_type = headers.get("content-type").unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    ["application/x-www-form-urlencoded", "text/plain"]
-        .iter()
-        .any(|plain| essence.eq_ignore_ascii_case(plain))
+/// Whether the body is of a kind that a form of any page can send without being asked. A picture is not counted where one
+/// belongs: whoever has a file to send is no mere page.
+fn is_of_a_plain_form(request: &Request) -> bool {
+    let content_type = request.headers.get("content-type").unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/x-www-form-urlencoded" | "text/plain" => true,
+        "multipart/form-data" => !request.path.to_ascii_lowercase().contains("/profile-picture"),
+        _ => false,
+    }
 }
 
 /// Settles under which name and scheme the server was asked, as a trusted proxy says or else the client, and whether it

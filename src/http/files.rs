@@ -36,16 +36,18 @@ const BUILT_IN: &[(&str, &str, &[u8])] = &[
 /// Where the owner of a fresh server chooses name and password.
 const CLAIM_PAGE: &str = "/claim";
 
+/// What the pages before the diary need.
+const DOOR: [&str; 3] = ["/door.js", "/door.css", "/door.svg"];
+
 /// Whether it is there beside the owner's own app, too: the client library, and the pages by which people get
 /// their password, with what these need.
 fn is_ours(path: &str) -> bool {
-    matches!(path, "/deuced.js" | "/deuced.d.ts" | CLAIM_PAGE | "/welcome" | "/reset")
-        || path.starts_with("/door.")
+    matches!(path, "/deuced.js" | "/deuced.d.ts" | CLAIM_PAGE | "/welcome" | "/reset") || DOOR.contains(&path)
 }
 
 /// Whether it is the claim page or something it needs.
 pub fn is_of_claim_page(path: &str) -> bool {
-    path == CLAIM_PAGE || path.starts_with("/door.")
+    path == CLAIM_PAGE || DOOR.contains(&path)
 }
 
 /// The claim page in place of what was asked for.

@@ -53,7 +53,7 @@ pub fn check(verb: Verb, call: &Call<'_>) -> error::Result<()> {
         Verb::ListMessages | Verb::Say => {
             Ok(device::check_channel(db, token, &Channel::parse(&call.params[0])?)?)
         }
-        Verb::LogDeuce => deuce::named_groups(call)?.iter().try_for_each(|name| {
+        Verb::LogDeuce => deuce::named_groups(&mut call.fields()?)?.iter().try_for_each(|name| {
             let strange = || Error::forbidden(format!("Not authorized for group {name}")).into();
             within(&call.reach, GroupId::parse(name), strange)
         }),

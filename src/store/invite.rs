@@ -83,3 +83,9 @@ pub fn sweep(tx: &Tx<'_>, group: GroupId) -> Result<()> {
     tx.execute(sql, params![group.0, tx.now().millis()])?;
     Ok(())
 }
+
+/// Ends all invites of a group.
+pub fn delete_all(tx: &Tx<'_>, group: GroupId) -> Result<()> {
+    tx.execute("DELETE FROM invite WHERE group_id = ?1", [group.0])?;
+    Ok(())
+}

@@ -20,7 +20,9 @@ impl Lock {
     /// When another server has it, or the directory cannot be written.
     pub fn take(directory: &Path) -> Result<Lock> {
         let path = Lock::path(directory);
-        let file = open(&path)
+        // Closing a file that was open for writing is how commands knock; whoever only asks is not to be heard.
+        let file = File::open(&path)
+            .or_else(|_| open(&path))
             .map_err(|error| Error::unavailable(format!("{} cannot be written: {error}", path.display())))?;
         // SAFETY: the descriptor is open for as long as the file lives.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {

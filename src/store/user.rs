@@ -180,10 +180,13 @@ pub fn set_disabled(tx: &Tx<'_>, id: UserId, disabled: bool) -> Result<()> {
     Ok(())
 }
 
-/// How many owners the server has who may log in.
-pub fn count_owners(db: &Db) -> Result<u64> {
-    let sql = "SELECT count(*) FROM user WHERE admin = 1 AND disabled_at IS NULL AND deleted_at IS NULL";
-    db.only(sql, [], |row| row.get(0))
+/// Whether the server has an owner who may log in: besides this person, if one is named. Who has not chosen a password
+/// yet counts only where nobody has one.
+pub fn is_owned(db: &Db, besides: Option<UserId>) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE admin = 1 AND disabled_at IS NULL AND deleted_at IS NULL
+                   AND id IS NOT ?1 AND (password IS NOT NULL
+                        OR NOT EXISTS (SELECT 1 FROM user WHERE password IS NOT NULL AND deleted_at IS NULL)))";
+    db.only(sql, [besides.map(|besides| besides.0)], |row| row.get(0))
 }
 
 /// All accounts, or the one of that number, oldest first.
@@ -191,11 +194,7 @@ pub fn accounts(db: &Db, only: Option<UserId>) -> Result<Vec<Account>> {
     let sql = concat!(
         "SELECT ",
         user_columns!(),
-        ", user.password IS NOT NULL, user.logged_in_at, coalesce(written.entries, 0)
-         FROM user LEFT JOIN (SELECT user_id, count(*) AS entries FROM entry
-                              WHERE ?1 IS NULL OR user_id = ?1 GROUP BY user_id) AS written
-                   ON written.user_id = user.id
-         WHERE user.deleted_at IS NULL AND (?1 IS NULL OR user.id = ?1) ORDER BY user.id"
+        ", user.password IS NOT NULL, user.logged_in_at FROM user WHERE user.deleted_at IS NULL AND (?1 IS NULL OR user.id = ?1) ORDER BY user.id"
     );
     let mut accounts = db.all(sql, [only.map(|only| only.0)], |row| {
         let logged_in_at: Option<i64> = row.get(WIDTH + 1)?;
@@ -203,7 +202,6 @@ pub fn accounts(db: &Db, only: Option<UserId>) -> Result<Vec<Account>> {
             user: from_row(row, 0)?,
             ready: row.get(WIDTH)?,
             logged_in_at: logged_in_at.and_then(Time::from_millis),
-            entries: row.get(WIDTH + 2)?,
             groups: Vec::new(),
         })
     })?;

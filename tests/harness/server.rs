@@ -218,6 +218,14 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
+    /// What the process has used of the processor so far, in hundredths of a second, threads that have ended included.
+    pub fn processor_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id())).unwrap();
+        // The name stands in parentheses and may hold anything (proc(5)).
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
     /// Everything said on stderr so far, by all processes of this server.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()

@@ -19,7 +19,7 @@ use std::{
 
 /// What an attack may add to the process's memory, in KiB.
 const MOST_MEMORY: u64 = 32 << 10;
-/// The loop, the store, two workers, and one that has just begun or is about to end (design 4).
+/// The loop, the store, two workers, and one that has just begun or is about to end.
 const MOST_THREADS: u64 = 5;
 
 /// Looks at the server before, during and after something bad.
@@ -32,6 +32,8 @@ fn endured<T>(server: &Server, name: &str, attack: impl FnOnce(SocketAddr) -> T)
         server.nobody().get("/api/health").ok();
         return;
     }
+    // What is opened once and for all, by the first turns of the loop and the first request, is open then.
+    assert!(time_of_a_request(server.address()).is_some(), "{name}: nobody is answered before");
     Look::forget(process);
     let before = Look::at(process);
     let over = AtomicBool::new(false);

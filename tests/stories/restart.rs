@@ -270,13 +270,11 @@ fn a_database_that_vanished_is_no_reason_to_show_its_place() {
     server.wait_for_words("deuced.db");
 }
 
-/// What the kernel counts for a process: bytes it had written, and clock ticks it ran.
-fn spent(process: u32) -> (u64, u64) {
-    let io = fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+/// What the kernel counts for the server: bytes it had written, and clock ticks it ran.
+fn spent(server: &Server) -> (u64, u64) {
+    let io = fs::read_to_string(format!("/proc/{}/io", server.process_id())).unwrap();
     let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap();
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    (bytes, fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap())
+    (bytes, server.processor_ticks())
 }
 
 #[test]
@@ -287,10 +285,10 @@ fn a_server_at_rest_writes_nothing_and_hardly_runs() {
     let mut sockets: Vec<_> = (0..20).map(|_| ann.socket()).collect();
     ann.log(&home, "x");
     sockets.iter_mut().for_each(|socket| drop(socket.expect_deuce("x")));
-    let before = spent(server.process_id());
+    let before = spent(&server);
     // The one wait that cannot be for an event: it is about nothing happening.
     std::thread::sleep(Duration::from_secs(2));
-    let after = spent(server.process_id());
+    let after = spent(&server);
     assert_eq!(after.0, before.0, "bytes written");
     assert!(after.1 - before.1 <= 1, "{} ticks", after.1 - before.1);
 }

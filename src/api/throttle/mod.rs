@@ -14,7 +14,6 @@
 #[cfg(test)]
 mod tests;
 
-use crate::api::pace::network_of;
 use crate::domain::{Code, Error, Limits, Result};
 use std::{
     collections::HashMap,
@@ -41,9 +40,9 @@ const MOST_HOMES: usize = 1024;
 enum Key {
     /// A name from one address.
     Pair(u64, IpAddr),
-    /// All names from a network that is no home of theirs.
-    Network(IpAddr),
-    /// A name from a network from which its account was logged in to.
+    /// All names from an address that is no home of theirs. Not its network: that is the family's, too.
+    Stranger(IpAddr),
+    /// A name from an address from which its account was logged in to.
     Home(u64, IpAddr),
     /// A name from everywhere.
     Name(u64),
@@ -67,7 +66,7 @@ impl Record {
 #[derive(Default)]
 pub struct Throttle {
     records: HashMap<Key, Record>,
-    /// From which networks accounts were logged in to, and when last.
+    /// From which addresses accounts were logged in to, and when last.
     homes: HashMap<(u64, IpAddr), Instant>,
     /// Keyed by chance, so that nobody can choose names that are taken for another's.
     keys: RandomState,
@@ -93,8 +92,7 @@ impl Try {
     }
 
     fn near(&self) -> Key {
-        let network = network_of(self.address);
-        if self.known { Key::Home(self.name, network) } else { Key::Network(network) }
+        if self.known { Key::Home(self.name, self.address) } else { Key::Stranger(self.address) }
     }
 }
 
@@ -118,7 +116,7 @@ impl Throttle {
 
     /// Whether the account of this name was logged in to from this address before.
     pub fn is_known(&self, name: &str, address: IpAddr) -> bool {
-        let home = (self.keys.hash_one(name), network_of(address.to_canonical()));
+        let home = (self.keys.hash_one(name), address.to_canonical());
         self.homes.contains_key(&home)
     }
 
@@ -156,7 +154,7 @@ impl Throttle {
         now: Instant,
     ) -> std::result::Result<(Try, bool), Duration> {
         let (name, address) = (self.keys.hash_one(name), address.to_canonical());
-        let known = self.homes.contains_key(&(name, network_of(address)));
+        let known = self.homes.contains_key(&(name, address));
         let tried = Try { name, address, known };
         let everywhere = self.find(Key::Name(name), now).map_or(0, |record| record.failures);
         let besieged = !known && u64::from(everywhere) >= limits.login_failures_per_name;
@@ -181,12 +179,13 @@ impl Throttle {
         if tried.known {
             self.records.remove(&tried.near());
         }
-        if self.homes.len() >= MOST_HOMES {
+        let home = (tried.name, tried.address);
+        if self.homes.len() >= MOST_HOMES && !self.homes.contains_key(&home) {
             if let Some(oldest) = self.homes.iter().min_by_key(|(_, at)| **at).map(|(home, _)| *home) {
                 self.homes.remove(&oldest);
             }
         }
-        self.homes.insert((tried.name, network_of(tried.address)), now);
+        self.homes.insert(home, now);
     }
 
     fn find(&self, key: Key, now: Instant) -> Option<&Record> {
@@ -209,7 +208,7 @@ impl Throttle {
     /// Forgets what makes nobody wait; should that not do, the older half.
     fn make_room(&mut self, now: Instant) {
         self.records.retain(|key, record| {
-            let counts = record.until > now || matches!(key, Key::Name(_) | Key::Network(_));
+            let counts = record.until > now || matches!(key, Key::Name(_) | Key::Stranger(_));
             counts && !record.is_lapsed(now)
         });
         if self.records.len() >= MOST_RECORDS / 2 {

@@ -72,7 +72,7 @@ impl Model {
     }
 
     fn known(&self, name: u8, place: u8) -> bool {
-        let same = |past: &Past| network_of(address(past.address)) == network_of(address(place));
+        let same = |past: &Past| address(past.address) == address(place);
         self.0.iter().any(|past| past.what == What::Right && past.name == name && same(past))
     }
 
@@ -97,7 +97,7 @@ impl Model {
                 until = until.max(past.at + 3);
             }
         }
-        let network = |past: &Past| network_of(address(past.address)) == network_of(address(place));
+        let network = |past: &Past| address(past.address) == address(place);
         let near = |past: &Past| {
             let mine = if known { past.known && past.name == name } else { !past.known };
             network(past) && mine && past.what != What::Knock

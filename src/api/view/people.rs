@@ -38,7 +38,7 @@ impl<'a> AccountView<'a> {
             role: account.user.standing().as_str(),
             disabled: account.user.disabled,
             ready: account.ready,
-            entries: account.entries,
+            entries: account.user.deuce_count,
             created_at: account.user.created_at,
             last_login_at: account.logged_in_at,
             groups: groups.collect(),

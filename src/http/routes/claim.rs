@@ -3,7 +3,7 @@
 use super::{Call, login};
 use crate::api::claim::{self, UNCLAIMED};
 use crate::api::pace::{Deed, Doer};
-use crate::api::{busy, password, user};
+use crate::api::user;
 use crate::domain::Error;
 use crate::http::error::{Failure, Result};
 use crate::http::files;
@@ -45,9 +45,7 @@ pub async fn claim(call: Call<'_>) -> Result<Response> {
         return Err(claim::wrong().into());
     }
     let name = user::clean_login_name(&fields.take_text("username")?.unwrap_or_default(), &limits)?;
-    let password = fields.take_text("password")?.unwrap_or_default();
-    password::check_new(&password, &limits)?;
-    let hash = app.passwords.run(move || password::hash(&password)).await.map_err(|_| busy())??;
+    let hash = login::new_hash(app, "password", fields.take_text("password")?).await?;
     let arrival = login::arrival(&call);
     let logged_in = app.write(move |tx| claim::claim(tx, &limits, &name, &hash, &arrival)).await?;
     let data = app.settings.data.clone();

@@ -47,7 +47,7 @@ fn key(request: &Request) -> Result<Option<Key>> {
 
 fn new_deuce(call: &Call<'_>, limits: &Limits) -> Result<NewDeuce> {
     let mut fields = call.fields()?;
-    let named = match named_groups(call)? {
+    let named = match named_groups(&mut fields)? {
         named if named.is_empty() => vec![implied_group(call)?],
         named => named,
     };
@@ -71,8 +71,7 @@ fn new_deuce(call: &Call<'_>, limits: &Limits) -> Result<NewDeuce> {
 ///
 /// # Errors
 /// 400 when what is named is no list of texts, or an empty one.
-pub fn named_groups(call: &Call<'_>) -> Result<Vec<String>> {
-    let mut fields = call.fields()?;
+pub fn named_groups(fields: &mut Fields) -> Result<Vec<String>> {
     match fields.take_texts("groupIds")? {
         Some(named) if named.is_empty() => Err(Error::invalid("At least one group must be selected").into()),
         Some(named) => Ok(named),

@@ -3,7 +3,7 @@
 use super::{Call, login, ok, redirect};
 use crate::api::pace::{Deed, Doer};
 use crate::api::token::{self, Arrival};
-use crate::api::{busy, invite, password, qr, user, view};
+use crate::api::{invite, qr, user, view};
 use crate::domain::{Error, InviteId};
 use crate::http::error::Result;
 use crate::http::message::{Body, Response};
@@ -35,47 +35,42 @@ pub async fn revoke(call: Call<'_>) -> Result<Response> {
 }
 
 /// An invite's link as a picture that a camera reads, at the address under which this was asked for.
-pub fn draw(call: &Call<'_>) -> Result<Response> {
+pub async fn draw(call: Call<'_>) -> Result<Response> {
     let invite = invite::find(call.app().db(), call.group()?, call.me()?, InviteId::parse(&call.params[1]))?;
     let link = format!("{}/join/{}", call.base(), invite.id);
-    let code = qr::Code::of(&link).ok_or_else(|| Error::invalid("Host: too long for a QR code"))?;
-    Ok(Response::new(200, "image/svg+xml", Body::Bytes(code.to_svg().into_bytes())).shielded(Shield::Picture))
+    let drawn = call.app().file_aside(move || qr::Code::of(&link).map(|code| code.to_svg())).await?;
+    let svg = drawn.ok_or_else(|| Error::invalid("Host: too long for a QR code"))?;
+    Ok(Response::new(200, "image/svg+xml", Body::Bytes(svg.into_bytes())).shielded(Shield::Picture))
 }
 
 /// What an invite leads to, for whoever holds it.
 pub fn show(call: &Call<'_>) -> Result<Response> {
-    guess(call)?;
-    let known =
-        InviteId::parse(&call.params[0]).map(|id| invite::preview(call.app().db(), id)).transpose()?;
-    let preview = known.flatten().ok_or_else(|| Error::not_found(invite::OVER))?;
+    let (_, preview) = find(call, Error::not_found(invite::OVER))?;
     Ok(Response::json(200, view::preview(&preview)?))
 }
 
 /// Joins by invite.
 pub async fn join(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
-    guess(&call)?;
-    let which = InviteId::parse(&call.params[0]).ok_or_else(|| Error::invalid(invite::OVER))?;
+    let which = match InviteId::parse(&call.params[0]) {
+        // Also one that is used up: who is in the group already is told so.
+        Some(id) if invite::is_known(call.app().db(), id)? => id,
+        _ => find(&call, Error::invalid(invite::OVER))?.0,
+    };
     let accepted = call.app().write(move |tx| invite::accept(tx, &limits, me, which)).await?;
     Ok(Response::json(200, view::joined(&accepted.group, accepted.already)?))
 }
 
 /// Makes an account, joins by invite and logs in, all or nothing.
 pub async fn join_new(call: Call<'_>) -> Result<Response> {
-    guess(&call)?;
     let (app, limits) = (call.app(), call.limits());
-    let which = InviteId::parse(&call.params[0]).ok_or_else(|| Error::invalid(invite::OVER))?;
     // Nobody has a password hashed here who holds no invite.
-    if invite::preview(app.db(), which)?.is_none() {
-        return Err(Error::invalid(invite::OVER).into());
-    }
+    let (which, _) = find(&call, Error::invalid(invite::OVER))?;
     let mut fields = call.fields()?;
     let name = user::clean_login_name(&fields.take_text("username")?.unwrap_or_default(), &limits)?;
-    let password = fields.take_text("password")?.unwrap_or_default();
-    password::check_new(&password, &limits)?;
     // Before the password is hashed, which takes a while; the transaction looks again.
     user::check_name_is_free(app.db(), &name)?;
-    let hash = app.passwords.run(move || password::hash(&password)).await.map_err(|_| busy())??;
+    let hash = login::new_hash(app, "password", fields.take_text("password")?).await?;
     let old = login::old_login(&call);
     let arrival = Arrival { invite: Some(which), ..login::arrival(&call) };
     let logged_in = app
@@ -89,13 +84,20 @@ pub async fn join_new(call: Call<'_>) -> Result<Response> {
     login::welcome(&call, &logged_in, old)
 }
 
-/// Counts one try to find an invite: of the person, or of the address where nobody is logged in.
-fn guess(call: &Call<'_>) -> Result<()> {
+/// The open invite that a request names. Only wrong ones are counted, of the person, or of the address where nobody is
+/// logged in: whoever holds an invite is not kept out by others' guesses.
+fn find(call: &Call<'_>, over: Error) -> Result<(InviteId, invite::Preview)> {
+    let which = InviteId::parse(&call.params[0]);
+    let known = which.map(|id| invite::preview(call.app().db(), id)).transpose()?.flatten();
+    if let Some(found) = which.zip(known) {
+        return Ok(found);
+    }
     let doer = match &call.caller {
         Some(caller) => Doer::User(caller.me.user),
         None => Doer::address(call.peer.address),
     };
-    Ok(call.app().pace.borrow_mut().take(Deed::Join, doer, call.app().limits().joins_per_minute)?)
+    call.app().pace.borrow_mut().take(Deed::Join, doer, call.app().limits().joins_per_minute)?;
+    Err(over.into())
 }
 
 /// Leads an invited person to the page that joins: with a login, or where a name is enough, that is the diary

@@ -167,12 +167,14 @@ pub async fn change_password(call: Call<'_>) -> Result<Response> {
 /// Chooses a password by a link, and logs in with that.
 pub async fn reset(call: Call<'_>) -> Result<Response> {
     let app = call.app();
-    let per_minute = app.limits().logins_per_minute;
-    app.pace.borrow_mut().take(Deed::Link, Doer::address(call.peer.address), per_minute)?;
     let mut fields = call.fields()?;
     let secret = fields.take_text("secret")?.ok_or_else(|| Error::invalid("secret: is required"))?;
-    // Before anything is hashed for it.
-    link::check(app.db(), &secret)?;
+    // Before anything is hashed for it. Only wrong ones are counted, so that nobody is locked out by somebody's guesses.
+    if let Err(wrong) = link::check(app.db(), &secret) {
+        let per_minute = app.limits().logins_per_minute;
+        app.pace.borrow_mut().take(Deed::Link, Doer::address(call.peer.address), per_minute)?;
+        return Err(wrong.into());
+    }
     let hash = new_hash(app, "password", fields.take_text("password")?).await?;
     let (limits, arrival, old) = (call.limits(), arrival(&call), old_login(&call));
     let logged_in = app

@@ -211,7 +211,7 @@ pub async fn dispatch(verb: Verb, call: Call<'_>) -> Result<Response> {
         Verb::CreateInvite => invite::create(call).await,
         Verb::ListInvites => invite::list(&call),
         Verb::RevokeInvite => invite::revoke(call).await,
-        Verb::DrawInvite => invite::draw(&call),
+        Verb::DrawInvite => invite::draw(call).await,
         Verb::ShowInvite => invite::show(&call),
         Verb::JoinNew => invite::join_new(call).await,
         Verb::Join => invite::join(call).await,
