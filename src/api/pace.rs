@@ -196,4 +196,12 @@ mod tests {
         assert_eq!(doers[0], doers[1]);
         assert_ne!(doers[0], Doer::address("2001:db8:0:1::1".parse().unwrap()));
     }
+
+    #[test]
+    fn a_device_at_home_does_not_use_up_what_its_neighbours_have() {
+        for [one, other] in [["fd00::1", "fd00::2"], ["fe80::1", "fe80::2"], ["192.168.0.1", "192.168.0.2"]] {
+            let doers = [one, other].map(|text| Doer::address(text.parse().unwrap()));
+            assert_ne!(doers[0], doers[1]);
+        }
+    }
 }

@@ -43,6 +43,20 @@ fn removing_somebody_is_for_admins() {
 }
 
 #[test]
+fn whoever_was_removed_does_not_come_back_by_an_invite_seen_before() {
+    let server = Server::open();
+    let (ann, eve) = (server.person("Ann"), server.person("Eve"));
+    let home = ann.found("Home");
+    ann.bring(&home, &eve);
+    let seen = ann.invite(&home);
+    assert!(eve.get(&format!("/api/groups/{home}/invites")).ok().to_string().contains(&seen));
+    ann.delete(&format!("/api/groups/{home}/members/{}", eve.id())).ok();
+    eve.post(&format!("/api/join/{seen}"), json!({})).refused(400, "Invalid or expired invite");
+    // By one that is meant for them they do.
+    eve.join(&ann.invite(&home));
+}
+
+#[test]
 fn the_last_admin_does_not_leave_others_behind() {
     let server = Server::open();
     let (ann, bob) = (server.person("Ann"), server.person("Bob"));

@@ -256,7 +256,11 @@ fn the_last_owner_stays() {
     }
     ann.get("/api/people").ok();
 
-    // One who cannot log in is none.
+    // One who cannot log in is none, also where a password was not chosen yet.
+    ann.post("/api/people", json!({ "username": "Dave" })).ok();
+    ann.patch("/api/people/dev-dave", json!({ "owner": true })).ok();
+    ann.patch("/api/people/dev-ann", json!({ "owner": false })).refused_naming(400, "owner");
+    ann.patch("/api/people/dev-dave", json!({ "owner": false })).ok();
     ann.patch("/api/people/dev-bob", json!({ "owner": true })).ok();
     ann.patch("/api/people/dev-bob", json!({ "disabled": true })).ok();
     ann.patch("/api/people/dev-ann", json!({ "owner": false })).refused_naming(400, "owner");

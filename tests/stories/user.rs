@@ -67,6 +67,23 @@ fn a_name_somebody_else_has() {
 }
 
 #[test]
+fn nobody_looks_like_somebody_else() {
+    let server = Server::open();
+    let (ann, kim) = (server.person("Ann"), server.person("Kim"));
+    for name in ["Ann", "ANN", "ann"] {
+        kim.put("/api/auth/user", json!({ "username": name })).refused(400, "Username already taken");
+    }
+    ann.put("/api/auth/user", json!({ "username": "Ann" })).ok();
+    // What nobody sees tells nobody apart, and is no name.
+    for same in ["A\u{200b}nn", "\u{feff}Ann", "\u{202e}Ann", "An\u{ad}n"] {
+        assert_eq!(server.device(same).id(), ann.id(), "{same:?}");
+    }
+    for nothing in ["\u{200b}", "\u{2800}\u{3164}"] {
+        server.nobody().post("/api/login", json!({ "username": nothing })).refused_naming(400, "username");
+    }
+}
+
+#[test]
 fn four_want_one_name_at_once() {
     let server = Server::open();
     let people = ["Ann", "Bob", "Cid", "Dan"].map(|name| server.person(name));
