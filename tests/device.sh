@@ -36,14 +36,14 @@ start() {
         kill -0 "$server" 2>/dev/null || fail "the server did not start"
         sleep 0.1
     done
-    export DEUCED_HOST=http://$(cat "$home/data/address")
+    export DEUCED_URL=http://$(cat "$home/data/address")
 }
 start
-ann=$(curl -sf -d username=Ann "$DEUCED_HOST/api/login" | sed 's/.*"token":"\([^"]*\)".*/\1/')
-curl -sf -H "Authorization: Bearer $ann" -d name=Home "$DEUCED_HOST/api/groups" >/dev/null
+ann=$(curl -sf -d username=Ann "$DEUCED_URL/api/login" | sed 's/.*"token":"\([^"]*\)".*/\1/')
+curl -sf -H "Authorization: Bearer $ann" -d name=Home "$DEUCED_URL/api/groups" >/dev/null
 made() { "$DEUCED_BIN" token add ann --device "$1" --group Home --verb log --verb read --data "$home/data"; }
 value() { sed -n "s/^$2: *//p" <<<"$1"; }
-entries() { curl -sf -H "Authorization: Bearer $ann" "$DEUCED_HOST/api/deuces?limit=100" | grep -o '"loggedAt"' | wc -l; }
+entries() { curl -sf -H "Authorization: Bearer $ann" "$DEUCED_URL/api/deuces?limit=100" | grep -o '"loggedAt"' | wc -l; }
 logged=0
 expect() {
     logged=$((logged + $1))
@@ -52,7 +52,7 @@ expect() {
 }
 
 told=$(made curl)
-bytes=$(curl -sfi -H "Authorization: Bearer $(value "$told" token)" -d location=Home "$DEUCED_HOST/api/deuces" | tee "$home/answer" | wc -c)
+bytes=$(curl -sfi -H "Authorization: Bearer $(value "$told" token)" -d location=Home "$DEUCED_URL/api/deuces" | tee "$home/answer" | wc -c)
 [ "$bytes" -lt 200 ] || fail "the answer to curl has $bytes bytes: $(cat "$home/answer")"
 expect 1 "curl, answered in $bytes bytes"
 
@@ -80,7 +80,7 @@ build() {
     # `.ino` files get their prototypes from the Arduino tool; this one does not need any.
     g++ -std=c++17 -Wall -Wextra -Werror -I tests/device "$home/sketch.cpp" tests/device/board.cpp -lmbedcrypto -o "$2"
 }
-build "$DEUCED_HOST" "$home/board"
+build "$DEUCED_URL" "$home/board"
 mkdir "$home/flash"
 for _ in 1 2 3; do "$home/board" "$home/flash" || fail "the sketch was refused"; done
 expect 3 "the sketch: three presses"
