@@ -186,7 +186,8 @@ fn check(said: &str, response: &Response) {
         }
     }
     let mut wire = Vec::new();
-    let again = Response { status: response.status, headers: response.headers.clone(), body: Body::Empty };
+    let (status, shield) = (response.status, response.shield);
+    let again = Response { status, headers: response.headers.clone(), body: Body::Empty, shield };
     deuced::http::codec::encode(again, false, true, &mut wire);
     assert!(wire.starts_with(b"HTTP/1.1 "));
 }
