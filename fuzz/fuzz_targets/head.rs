@@ -35,6 +35,11 @@ fn compare(bytes: &[u8], whole: &[Given]) {
     let mut other = httparse::Request::new(&mut slots);
     let complete = matches!(other.parse(bytes), Ok(httparse::Status::Complete(_)));
     let Some(Given::Head { method, headers, flags: [_, http10, _], .. }) = whole.first() else { return };
+    // HTTP/1.2 and on are read as 1.1 here (RFC 9112 section 2.3); the other reader does not know them.
+    let line = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
+    if line.is_some_and(|line| matches!(line, [.., b'1', b'.', b'2'..=b'9'])) {
+        return;
+    }
     assert!(complete, "only the guard takes this for a head");
     let name = other.method.unwrap_or_default();
     assert!(*method == name || *method == "OTHER", "{method} is {name}");
