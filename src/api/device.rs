@@ -116,7 +116,7 @@ pub fn key(app: &App, device: TokenId, secret: &Secret) -> Key {
 /// # Errors
 /// As [`make`]; `NotFound` when there is nobody of that name, or no such group among theirs.
 pub fn make_by_name(tx: &Tx<'_>, limits: &Limits, who: &str, new: &New) -> Result<(Device, Secret, Key)> {
-    let me = person(tx, who)?;
+    let me = token::person(tx, who)?;
     let theirs = group::list(tx, me)?;
     let mut groups = Vec::new();
     for name in &new.groups {
@@ -139,11 +139,6 @@ pub fn make_by_name(tx: &Tx<'_>, limits: &Limits, who: &str, new: &New) -> Resul
     Ok((device, secret, key))
 }
 
-fn person(db: &Db, name: &str) -> Result<UserId> {
-    let known = token::credentials(db, name)?;
-    known.map(|(user, _)| user).ok_or_else(|| Error::not_found(format!("there is no account named {name}")))
-}
-
 /// The devices of somebody, newest first.
 ///
 /// # Errors
@@ -157,7 +152,7 @@ pub fn list(db: &Db, me: UserId) -> Result<Vec<Device>> {
 /// # Errors
 /// `NotFound` when there is nobody of that name.
 pub fn list_by_name(db: &Db, who: &str) -> Result<Vec<Device>> {
-    list(db, person(db, who)?)
+    list(db, token::person(db, who)?)
 }
 
 /// Ends a device.
@@ -176,7 +171,7 @@ pub fn remove(tx: &Tx<'_>, me: UserId, id: TokenId) -> Result<()> {
 /// # Errors
 /// `NotFound` when there is no such person or device.
 pub fn remove_by_name(tx: &Tx<'_>, who: &str, device: &str) -> Result<Device> {
-    let me = person(tx, who)?;
+    let me = token::person(tx, who)?;
     let mut devices = list(tx, me)?;
     let by_name = devices.iter().position(|one| one.name == device);
     let place = by_name.or_else(|| devices.iter().position(|one| one.id.0.to_string() == device));

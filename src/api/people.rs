@@ -4,7 +4,7 @@
 //! logs in, so that nobody there has shown to be an owner.
 
 use crate::api::right::{self, Act};
-use crate::api::{App, group, invite, link, user};
+use crate::api::{App, group, invite, link, token, user};
 use crate::domain::user::{Account, Standing};
 use crate::domain::{Error, GroupId, Kind, Limits, Link, Result, Role, User, UserId};
 use crate::store::{self, Db, Tx};
@@ -269,8 +269,5 @@ pub fn reset(tx: &Tx<'_>, limits: &Limits, actor: Actor, uid: &str) -> Result<Li
 /// # Errors
 /// `NotFound` when there is none.
 pub fn uid_of(db: &Db, name: &str) -> Result<String> {
-    let found = store::user::credentials(db, &crate::domain::user::uid_of(name), name)?;
-    let unknown = || Error::not_found(format!("there is no account named {name}"));
-    let (id, _) = found.ok_or_else(unknown)?;
-    Ok(user::find(db, id)?.uid)
+    Ok(user::find(db, token::person(db, name)?)?.uid)
 }

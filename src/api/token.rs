@@ -262,13 +262,21 @@ pub fn begin_as_newcomer(
 /// What stands in the list of one's logins for one that was made on the command line.
 const PROGRAM: &str = "deuced token add";
 
+/// Who goes by this name.
+///
+/// # Errors
+/// `NotFound` when nobody does.
+pub fn person(db: &Db, name: &str) -> Result<UserId> {
+    let known = credentials(db, name)?;
+    known.map(|(user, _)| user).ok_or_else(|| Error::not_found(format!("there is no account named {name}")))
+}
+
 /// Makes a login for a program that acts as somebody, and may be allowed to notify others.
 ///
 /// # Errors
 /// `NotFound` when there is nobody of that name; `Forbidden` for a child.
 pub fn make_for_program(tx: &Tx<'_>, limits: &Limits, name: &str, may_notify: bool) -> Result<Secret> {
-    let (user, _) = credentials(tx, name)?
-        .ok_or_else(|| Error::not_found(format!("there is no account named {name}")))?;
+    let user = person(tx, name)?;
     right::check(tx, user, Act::MakeDevice)?;
     let made = begin(tx, limits, user, &Arrival { invite: None, agent: Some(PROGRAM.to_owned()) })?;
     if may_notify {

@@ -2,7 +2,9 @@
 
 use crate::api::claim::{self, Standing};
 use crate::api::database_path;
-use crate::cli::{Command, Environment, data_directory, help, journal, link, open_database, print};
+use crate::cli::{
+    Command, Environment, data_directory, help, journal, link, open_database, print, told_data,
+};
 use crate::domain::Secret;
 use lexopt::{Arg, Parser};
 use std::{
@@ -13,7 +15,7 @@ use std::{
 /// Reads what follows `claim`.
 pub(super) fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     let plain = |error: lexopt::Error| error.to_string();
-    let mut data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut data = told_data(environment);
     while let Some(word) = words.next().map_err(plain)? {
         match word {
             Arg::Long("data") => data = Some(words.value().map_err(plain)?.into()),

@@ -1,7 +1,9 @@
 //! `deuced invite`: a link into a group, for whoever stands at the terminal, also beside the running server.
 
 use crate::api::{group, invite, token};
-use crate::cli::{Command, Environment, help, limits_from, link, open_database, prepare_data_directory};
+use crate::cli::{
+    Command, Environment, help, limits_from, link, open_database, prepare_data_directory, told_data,
+};
 use crate::domain::{Error, GroupId, Invite, Limits, UserId};
 use crate::store::Tx;
 use lexopt::{Arg, Parser, ValueExt};
@@ -26,7 +28,7 @@ pub(super) struct Settings {
 pub(super) fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     let plain = |error: lexopt::Error| error.to_string();
     let mut settings = Settings { limits: limits_from(environment)?, ..Settings::default() };
-    settings.data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    settings.data = told_data(environment);
     while let Some(word) = words.next().map_err(plain)? {
         match word {
             Arg::Value(value) if settings.group.is_empty() => {
@@ -68,14 +70,13 @@ pub(super) fn make(settings: &Settings) -> Result<(), String> {
     link::show(
         &format!("Whoever opens this link within {} days can join {name}:", settings.limits.invite_days),
         address,
-        &format!("/join/{}", made.id),
+        &made.path(),
         hint,
     )
 }
 
 fn in_one_write(tx: &Tx<'_>, settings: &Settings) -> crate::domain::Result<(String, Invite)> {
-    let (me, _) = token::credentials(tx, &settings.inviter)?
-        .ok_or_else(|| Error::not_found(format!("there is no account named {}", settings.inviter)))?;
+    let me = token::person(tx, &settings.inviter)?;
     let (id, name) = find_group(tx, me, settings)?;
     Ok((name, invite::create(tx, &settings.limits, id, me, settings.uses)?))
 }

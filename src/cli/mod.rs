@@ -186,6 +186,11 @@ fn change<T>(
 /// Where environment variables come from.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// The data directory that the environment names.
+fn told_data(environment: Environment<'_>) -> Option<PathBuf> {
+    environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     let plain = |error: lexopt::Error| error.to_string();
     match words.next().map_err(plain)? {
@@ -358,7 +363,7 @@ fn parse_user(mut words: Parser, environment: Environment<'_>) -> Result<Command
 fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     let plain = |error: lexopt::Error| error.to_string();
     let mut settings = AddUser { limits: limits_from(environment)?, ..AddUser::default() };
-    settings.data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    settings.data = told_data(environment);
     let mut name = None;
     while let Some(word) = words.next().map_err(plain)? {
         match word {
@@ -381,7 +386,7 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
 
 fn parse_backup(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     let plain = |error: lexopt::Error| error.to_string();
-    let data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = told_data(environment);
     let mut settings = Backup { data, ..Backup::default() };
     while let Some(word) = words.next().map_err(plain)? {
         match word {

@@ -5,6 +5,7 @@ use crate::api::people::{self, Actor, Change};
 use crate::api::picture;
 use crate::cli::{
     Command, Environment, change, data_directory, help, limits_from, link, open_database, parse_flag, print,
+    told_data,
 };
 use crate::domain::user::Account;
 use crate::domain::{Limits, Time};
@@ -53,7 +54,7 @@ pub(super) fn parse(
 ) -> Result<Command, String> {
     let plain = |error: lexopt::Error| error.to_string();
     let word = word.to_str().unwrap_or_default();
-    let mut data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut data = told_data(environment);
     let (mut name, mut flag, mut yes) = (None, None, false);
     let is_switch = matches!(word, "child" | "owner");
     while let Some(next) = words.next().map_err(plain)? {

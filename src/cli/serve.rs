@@ -1,7 +1,7 @@
 //! `deuced serve`: puts the house together, runs it, and takes it down in order.
 
 use crate::api::claim::{self, Standing};
-use crate::api::token::{self, Endings};
+use crate::api::token;
 use crate::api::{App, Settings, presence, room};
 use crate::cli::{self, PORT, Serve, prepare_data_directory, print};
 use crate::domain::Limits;
@@ -167,8 +167,7 @@ async fn knocks(app: Rc<App>) {
 /// Ends sockets whose login has ended or whose person may hear less than before, and prolongs logins that live by their
 /// sockets alone.
 async fn review_logins(app: &App) -> crate::domain::Result<()> {
-    let endings = Endings { logged_out: close::LOGGED_OUT, restricted: close::RESTRICTED };
-    for token in token::enforce(app, endings)? {
+    for token in token::enforce(app, close::ENDINGS)? {
         let limits = app.limits().clone();
         app.write(move |tx| token::renew(tx, &limits, &token)).await?;
         token::changed(app);

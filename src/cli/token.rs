@@ -2,7 +2,7 @@
 
 use crate::api::{device, token};
 use crate::cli::{
-    Command, Environment, change, help, limits_from, open_database, prepare_data_directory, print,
+    Command, Environment, change, help, limits_from, open_database, prepare_data_directory, print, told_data,
 };
 use crate::domain::{Device, Limits};
 use lexopt::{Arg, Parser, ValueExt};
@@ -109,7 +109,7 @@ fn parse_add(mut words: Parser, environment: Environment<'_>) -> Result<Command,
     let text = |words: &mut Parser| words.value().and_then(|value| value.string()).map_err(plain);
     let (mut name, mut device) = (None, NewDevice::default());
     let mut settings = Add { limits: limits_from(environment)?, ..Add::default() };
-    settings.data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    settings.data = told_data(environment);
     while let Some(word) = words.next().map_err(plain)? {
         match word {
             Arg::Value(value) if settings.name.is_empty() => settings.name = value.string().map_err(plain)?,
@@ -171,7 +171,7 @@ struct Named {
 /// Reads names and the data directory; `None` when help is asked for.
 fn parse_names(mut words: Parser, environment: Environment<'_>) -> Result<Option<Named>, String> {
     let plain = |error: lexopt::Error| error.to_string();
-    let mut data = environment("DEUCED_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut data = told_data(environment);
     let mut names = Vec::new();
     while let Some(word) = words.next().map_err(plain)? {
         match word {

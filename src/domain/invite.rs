@@ -22,6 +22,11 @@ pub struct Invite {
 }
 
 impl Invite {
+    /// Where its link leads on this server.
+    pub fn path(&self) -> String {
+        format!("/join/{}", self.id)
+    }
+
     /// Whether somebody may still join by it.
     pub fn is_open(&self, now: Time) -> bool {
         self.expires_at > now && self.max_uses.is_none_or(|most| self.uses < most)

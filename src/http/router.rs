@@ -351,7 +351,7 @@ async fn handle(
     if let Some(caller) = &caller {
         session::note_use(&server.app, caller.me.token.id, peer.address);
     }
-    let renewal = caller.clone().filter(|caller| token::due_for_renewal(&caller.me.token));
+    let renewal = caller.as_ref().filter(|caller| token::due_for_renewal(&caller.me.token)).cloned();
     let renewing_peer = renewal.as_ref().map(|_| peer.clone());
     let signed = caller.as_ref().and_then(|caller| caller.signed.clone());
     let reach = match &caller {

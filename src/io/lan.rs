@@ -1,20 +1,13 @@
 //! What this machine is called, and where the others in its network find it.
 
 use std::{
-    ffi::CStr,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     ptr,
 };
 
 /// This machine's name without its domain, where it is one that a link may hold.
 pub fn host_name() -> Option<String> {
-    let mut buffer = [0u8; 256];
-    // SAFETY: the kernel fills in no more than the length we say, and we keep the last byte for the zero.
-    if unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) } != 0 {
-        return None;
-    }
-    let name = CStr::from_bytes_until_nul(&buffer).ok()?.to_str().ok()?;
-    label(name).map(str::to_lowercase)
+    label(&super::full_host_name()?).map(str::to_lowercase)
 }
 
 fn label(name: &str) -> Option<&str> {

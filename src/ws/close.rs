@@ -2,6 +2,7 @@
 //! nowhere else: 1000, 1002, 1003, 1007, 1008 and 1009 say "do not simply come back", 1001 and 1013
 //! say "come back".
 
+use crate::api::token::Endings;
 use crate::hub::Ending;
 
 /// The server stops or restarts.
@@ -12,6 +13,9 @@ pub const LOGGED_OUT: Ending = Ending::Close(1008, "logged out");
 
 /// This socket's person may hear less than before; after coming back it hears what is left.
 pub const RESTRICTED: Ending = Ending::Close(1013, "please reconnect");
+
+/// How sockets end when it is found that they may not go on.
+pub const ENDINGS: Endings = Endings { logged_out: LOGGED_OUT, restricted: RESTRICTED };
 
 /// The token that was to log this socket in is not good.
 pub const UNAUTHORIZED: Ending = Ending::Close(1008, "unauthorized");

@@ -23,7 +23,7 @@ struct InviteView<'a> {
 impl<'a> InviteView<'a> {
     fn of(invite: &'a Invite, base: &str) -> InviteView<'a> {
         InviteView {
-            invite_link: format!("{base}/join/{}", invite.id),
+            invite_link: format!("{base}{}", invite.path()),
             id: invite.id,
             created_by: &invite.created_by,
             created_at: invite.created_at,

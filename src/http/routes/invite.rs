@@ -37,7 +37,7 @@ pub async fn revoke(call: Call<'_>) -> Result<Response> {
 /// An invite's link as a picture that a camera reads, at the address under which this was asked for.
 pub async fn draw(call: Call<'_>) -> Result<Response> {
     let invite = invite::find(call.app().db(), call.group()?, call.me()?, InviteId::parse(&call.params[1]))?;
-    let link = format!("{}/join/{}", call.base(), invite.id);
+    let link = format!("{}{}", call.base(), invite.path());
     let drawn = call.app().file_aside(move || qr::Code::of(&link).map(|code| code.to_svg())).await?;
     let svg = drawn.ok_or_else(|| Error::invalid("Host: too long for a QR code"))?;
     Ok(Response::new(200, "image/svg+xml", Body::Bytes(svg.into_bytes())).shielded(Shield::Picture))

@@ -21,7 +21,7 @@ mod user;
 
 use crate::api::deuce::{Cursor, Page};
 use crate::api::pace::Deed;
-use crate::api::token::{self, Endings};
+use crate::api::token;
 use crate::api::{App, Tx, device::Reach};
 use crate::domain::{self, EntryId, Error, GroupId, Limits, Permits, TokenId, UserId};
 use crate::http::address::Peer;
@@ -159,8 +159,7 @@ fn write_cursor(cursor: Cursor) -> String {
 
 /// Ends the sockets of logins that have ended just now, and brings those of children in line.
 fn enforce(app: &App) -> Result<()> {
-    let endings = Endings { logged_out: close::LOGGED_OUT, restricted: close::RESTRICTED };
-    token::enforce(app, endings)?;
+    token::enforce(app, close::ENDINGS)?;
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! The caller's logins.
 
 use super::{Call, enforce, login, ok};
-use crate::api::session;
 use crate::api::view::people as view;
+use crate::api::{session, token};
 use crate::domain::TokenId;
 use crate::http::error::Result;
 use crate::http::message::Response;
+use crate::ws::close;
 
 /// The caller's logins, the one that asks first.
 pub fn list(call: &Call<'_>) -> Result<Response> {
@@ -17,7 +18,7 @@ pub fn list(call: &Call<'_>) -> Result<Response> {
 pub async fn end(call: Call<'_>) -> Result<Response> {
     let (me, id) = (call.me()?, call.params[0].parse().ok().map(TokenId));
     let ended = call.app().write(move |tx| session::revoke(tx, me, id)).await?;
-    enforce(call.app())?;
+    token::ended(call.app(), &[ended], close::LOGGED_OUT);
     Ok(if ended == call.token()? { login::farewell(ok()) } else { ok() })
 }
 
