@@ -22,6 +22,8 @@ pub const STEPS: &[&str] = &[
     include_str!("../../migrations/0012_secret.sql"),
     include_str!("../../migrations/0013_link.sql"),
     include_str!("../../migrations/0014_device.sql"),
+    include_str!("../../migrations/0015_backup.sql"),
+    include_str!("../../migrations/0016_written.sql"),
 ];
 
 /// Marks a file as ours (`application_id`): "deuc".
