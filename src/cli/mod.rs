@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
         };
     let outcome = match command {
         Command::Help(text) => print(text),
-        Command::Version => print(&format!("deuced {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Version => print(&format!("deuced {} ({})\n", env!("CARGO_PKG_VERSION"), env::consts::ARCH)),
         Command::Limits(limits) => print(&help::limits(&limits)),
         Command::AddUser(settings) => user::add(&settings),
         Command::People(settings) => people::run(&settings),

@@ -1,7 +1,7 @@
 //! A card that fails when it is told to: a small library that the server's file calls go through.
 
 use super::server::{Directory, Setup};
-use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
+use std::{env, fs, path::PathBuf, process::Command, sync::OnceLock};
 
 /// What the card does to the database.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ fn library() -> &'static PathBuf {
         let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/harness/fault.c");
         let library =
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("fault-{}.so", std::process::id()));
-        let output = Command::new("cc")
+        let output = Command::new(env::var_os("DEUCED_TARGET_CC").unwrap_or_else(|| "cc".into()))
             .args(["-shared", "-fPIC", "-O1", "-o"])
             .args([&library, &source])
             .arg("-ldl")

@@ -3,11 +3,14 @@
 //! are in the stories.
 //!
 //! `DEUCED_BIN` names another server binary than the one cargo built; `DEUCED_RUNNER` holds words
-//! put before it (`qemu-aarch64-static -L /usr/aarch64-linux-gnu`).
+//! put before it (`qemu-aarch64-static -L /usr/aarch64-linux-gnu`), `DEUCED_TARGET_CC` the C compiler for what is
+//! loaded into that server, and `DEUCED_EXPECT_ARCH` the architecture that it must say it runs on. What does not hold
+//! under emulation is named in `tests/emulation.txt`.
 
 pub mod attack;
 pub mod check;
 pub mod client;
+pub mod emulation;
 pub mod fault;
 pub mod golden;
 pub mod native;

@@ -20,6 +20,9 @@ fn r_t5_health_is_public() {
         );
         assert!(health["dbLatencyMs"].is_number(), "{health}");
         assert!(health["uptime"].is_number() && health["version"].is_string(), "{health}");
+        // What is built for one architecture and tested on another by an emulator must be what it is taken for.
+        let arch = std::env::var("DEUCED_EXPECT_ARCH").unwrap_or(std::env::consts::ARCH.into());
+        assert_eq!(health["arch"], *arch);
         check::time(&health["timestamp"]);
         for counter in [
             "activeConnections",

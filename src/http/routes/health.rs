@@ -32,6 +32,7 @@ pub fn show(call: &Call<'_>) -> Result<Response> {
         "uptime": app.started.elapsed().as_secs(),
         "version": env!("CARGO_PKG_VERSION"),
         "name": env!("CARGO_PKG_NAME"),
+        "arch": std::env::consts::ARCH,
         "environment": "production",
     });
     Ok(Response::json(if well { 200 } else { 503 }, body.to_string()))
