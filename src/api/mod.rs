@@ -5,6 +5,7 @@
 //! [`App::write`] queues a verb and awaits its commit, and by then everything that happened has been
 //! published; [`App::read_aside`] awaits a worker. No verb knows HTTP or sockets.
 
+pub mod backup;
 pub mod claim;
 pub mod deuce;
 pub mod device;
@@ -39,7 +40,7 @@ use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
 pub use crate::store::{Db, Tx};
-use crate::store::{Writer, backup, lock::Lock, writer::Batch};
+use crate::store::{Writer, lock::Lock, writer::Batch};
 use pace::Pace;
 use std::{
     cell::RefCell,
@@ -61,6 +62,8 @@ pub struct Settings {
     pub guests: bool,
     /// The limits in force.
     pub limits: Limits,
+    /// How copies are to be made.
+    pub backup: backup::Policy,
 }
 
 /// The running server, as the doors see it.
@@ -85,6 +88,8 @@ pub struct App {
     pub failed_logins: std::cell::Cell<u64>,
     /// Wrong passwords, and how long whoever sent them has to wait.
     pub throttle: RefCell<throttle::Throttle>,
+    /// What is known of its copies.
+    pub backups: RefCell<backup::Known>,
     /// Whether the server is known to have its owner.
     claimed: std::cell::Cell<bool>,
     recent_logins: RefCell<Recent>,
@@ -111,7 +116,7 @@ impl App {
         let lock = Lock::take(&settings.data)?;
         let path = database_path(&settings.data);
         let limits = settings.limits.clone();
-        backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;
+        crate::store::backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;
         let first = Db::open(&path)?;
         let token_key = first.write_now(crate::store::secret::token_key)?;
         let device_key = first.write_now(crate::store::secret::device_key)?;
@@ -126,6 +131,7 @@ impl App {
             started: Instant::now(),
             failed_logins: std::cell::Cell::new(0),
             throttle: RefCell::default(),
+            backups: RefCell::default(),
             claimed: std::cell::Cell::new(false),
             recent_logins: RefCell::default(),
             uses: RefCell::default(),
@@ -140,6 +146,7 @@ impl App {
             _lock: lock,
         };
         picture::prepare(&app)?;
+        backup::look(&app)?;
         Ok(app)
     }
 

@@ -153,10 +153,11 @@ pub fn head(app: &App, room: RoomId) -> Result<i64> {
 
 /// Whether everything after what somebody has seen can be told.
 fn knows(db: &Db, room: RoomId, head: i64, since: &Since) -> Result<bool> {
+    let floor = store::room::floor(db, room)?;
     if since.seq == 0 {
-        return Ok(store::room::first(db, room)? == 1);
+        return Ok(floor == 0 && store::room::first(db, room)? == 1);
     }
-    if since.seq > head {
+    if !(floor..=head).contains(&since.seq) {
         return Ok(false);
     }
     let found = store::room::id_at(db, room, since.seq)?.map(|id| id.to_string());

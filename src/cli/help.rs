@@ -60,6 +60,8 @@ Options (each also as an environment variable; a word here wins over it):
   --trusted-proxy ADDR    believe this proxy's Forwarded or X-Forwarded-For,
                           -Proto and -Host; an address or ADDR/BITS; may be
                           repeated.                                [DEUCED_TRUSTED_PROXY]
+  --backup-warn-hours N   tell the owners when the newest verified backup is
+                          older; default 72, 0 is never.           [DEUCED_BACKUP_WARN_HOURS]
   --limit NAME=VALUE      change a limit ('deuced limits' lists them); may be
                           repeated.                                [DEUCED_LIMIT]
   -h, --help              this text
@@ -174,19 +176,24 @@ for as long as a login lasts ends.
 /// `deuced backup --help`.
 pub const BACKUP: &str = "\
 Copies the whole diary, pictures included, into one file, and verifies it: whole,
-readable by this program, with every row of the original. The copy holds everything
-that was answered before it began. Works while the server runs.
+readable by this program, with every row and picture of the original. The copy holds
+everything that was answered before it began. Works while the server runs.
 
 Usage: deuced backup [DIR] [OPTIONS]
 
-DIR is where the file goes; default backups/ in the data directory.
+DIR is where the file goes; default backups/ in the data directory, or
+DEUCED_BACKUP_FOLDER.
 
 Options:
+  --keep N           so many stay there, the oldest of this diary go; default 7
+                     (DEUCED_BACKUP_KEEP)
+  --list             lists the copies there and those made before upgrades
   --data DIR         the server's data directory (see 'deuced serve --help')
   -h, --help         this text
 
 The file is a SQLite database named after the time it was made. A copy on another
-disk is worth more than one on the same.
+disk is worth more than one on the same. The server tells its owners when the newest
+verified copy is older than 72 hours (DEUCED_BACKUP_WARN_HOURS, 0 is never).
 ";
 
 /// `deuced limits --help`.

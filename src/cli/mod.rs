@@ -14,7 +14,7 @@ mod serve;
 mod token;
 mod user;
 
-use crate::api::database_path;
+use crate::api::{backup::Policy, database_path};
 use crate::domain::Limits;
 use crate::http::address::{Network, name_of};
 use crate::store::{Db, lock::Lock};
@@ -35,7 +35,7 @@ enum Command {
     AddToken(token::Add),
     ListTokens(token::List),
     RemoveToken(token::Remove),
-    Backup(Backup),
+    Backup(backup::Settings),
     Claim(Option<PathBuf>),
     Invite(invite::Settings),
     Limits(Limits),
@@ -57,6 +57,7 @@ struct Serve {
     hosts: Vec<String>,
     trusted_proxies: Vec<Network>,
     limits: Limits,
+    backup: Policy,
 }
 
 /// The settings of `deuced user add`.
@@ -68,14 +69,6 @@ struct AddUser {
     password_from_stdin: bool,
     data: Option<PathBuf>,
     limits: Limits,
-}
-
-/// The settings of `deuced backup`.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Backup {
-    /// `None` is a folder beside the database.
-    folder: Option<PathBuf>,
-    data: Option<PathBuf>,
 }
 
 /// The port where nothing else was said.
@@ -201,7 +194,7 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
             Some("serve") => parse_serve(words, environment),
             Some("user") => parse_user(words, environment),
             Some("token") => token::parse(words, environment),
-            Some("backup") => parse_backup(words, environment),
+            Some("backup") => backup::parse(words, environment),
             Some("claim") => claim::parse(words, environment),
             Some("invite") => invite::parse(words, environment),
             Some("limits") => parse_limits(words, environment),
@@ -215,6 +208,7 @@ fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, Str
 fn parse_serve(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
     let mut settings = Serve { limits: limits_from(environment)?, ..Serve::default() };
     serve_from_environment(&mut settings, environment)?;
+    settings.backup = backup::policy(environment)?;
     let text = |words: &mut Parser| {
         words.value().and_then(|value| value.string()).map_err(|error| error.to_string())
     };
@@ -231,6 +225,11 @@ fn parse_serve(mut words: Parser, environment: Environment<'_>) -> Result<Comman
             Arg::Long("host") => hosts.push(parse_host(&text(&mut words)?)?),
             Arg::Long("trusted-proxy") => proxies.push(parse_proxy(&text(&mut words)?)?),
             Arg::Long("limit") => settings.limits.set(&text(&mut words)?)?,
+            Arg::Long("backup-folder") => settings.backup.folder = Some(text(&mut words)?.into()),
+            Arg::Long("backup-keep") => settings.backup.keep = backup::parse_keep(&text(&mut words)?)?,
+            Arg::Long("backup-warn-hours") => {
+                settings.backup.warn_hours = backup::parse_hours(&text(&mut words)?)?;
+            }
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::SERVE)),
             other => return Err(other.unexpected().to_string()),
         }
@@ -382,21 +381,6 @@ fn parse_add_user(mut words: Parser, environment: Environment<'_>) -> Result<Com
     let name = name.filter(|name| !name.trim().is_empty());
     settings.name = name.ok_or("user add: whom? Say 'deuced user add NAME'")?;
     Ok(Command::AddUser(settings))
-}
-
-fn parse_backup(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let data = told_data(environment);
-    let mut settings = Backup { data, ..Backup::default() };
-    while let Some(word) = words.next().map_err(plain)? {
-        match word {
-            Arg::Value(value) if settings.folder.is_none() => settings.folder = Some(value.into()),
-            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::BACKUP)),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    Ok(Command::Backup(settings))
 }
 
 #[cfg(test)]

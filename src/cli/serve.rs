@@ -2,9 +2,9 @@
 
 use crate::api::claim::{self, Standing};
 use crate::api::token;
-use crate::api::{App, Settings, presence, room};
+use crate::api::{App, Settings, backup, presence, room};
 use crate::cli::{self, PORT, Serve, prepare_data_directory, print};
-use crate::domain::Limits;
+use crate::domain::{Limits, Time};
 use crate::http::address::host_of_origin;
 use crate::http::{Doors, Server, serve};
 use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout, watch::Watch};
@@ -38,6 +38,7 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
         open: settings.open,
         guests: settings.guests.unwrap_or(settings.open),
         limits: settings.limits.clone(),
+        backup: settings.backup.clone(),
     };
     let app = Rc::new(App::open(behaviour, form::RENDER).map_err(sentence)?);
     let listener = listen(&settings)?;
@@ -66,6 +67,7 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
     executor.spawn(vital("the heartbeat", heartbeat(app.clone()))).detach();
     executor.spawn(vital("presence", departures(app.clone()))).detach();
     executor.spawn(vital("the ear at the door", knocks(app.clone()))).detach();
+    executor.spawn(vital("the eye on backups", backups(app.clone()))).detach();
     let life = async {
         let signal = termination.wait().await;
         log::info!("stopping on {}", signal.unwrap_or("an error while waiting for signals"));
@@ -158,9 +160,35 @@ async fn knocks(app: Rc<App>) {
             _ => sleep_until(Instant::now() + LOOK_EVERY).await,
         }
         token::changed(&app);
-        if let Err(error) = review_logins(&app).await.and_then(|()| room::listen_anew(&app)) {
+        let looked = backup::look(&app);
+        if let Err(error) = review_logins(&app).await.and_then(|()| room::listen_anew(&app)).and(looked) {
             log::warn!("what another process changed could not be read: {error}");
         }
+    }
+}
+
+/// Tells the owners when the newest verified copy is too old. Nothing is written, and hardly anything read, while it is not.
+async fn backups(app: Rc<App>) {
+    /// The clock may be put right at any time, and the first account be made.
+    const LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
+    loop {
+        let (policy, now) = (&app.settings.backup, Time::now());
+        let known = backup::look(&app).map(|()| app.backups.borrow().wait(now, policy.warn_hours));
+        let wait = match known {
+            Ok(Some(Duration::ZERO)) => {
+                let (limits, hours) = (app.limits().clone(), policy.warn_hours);
+                if let Err(error) = app.write(move |tx| backup::warn(tx, &limits, hours)).await {
+                    log::warn!("the owners could not be told that there is no new backup: {error}");
+                }
+                LOOK_EVERY
+            }
+            Ok(wait) => wait.unwrap_or(LOOK_EVERY),
+            Err(error) => {
+                log::warn!("what is known of backups could not be read: {error}");
+                LOOK_EVERY
+            }
+        };
+        sleep_until(Instant::now() + wait.min(LOOK_EVERY)).await;
     }
 }
 

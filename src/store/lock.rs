@@ -19,17 +19,32 @@ impl Lock {
     /// # Errors
     /// When another server has it, or the directory cannot be written.
     pub fn take(directory: &Path) -> Result<Lock> {
-        let path = Lock::path(directory);
+        Lock::of(&Lock::path(directory), || {
+            format!("another deuced is already serving {}", directory.display())
+        })
+    }
+
+    /// Takes the lock of those who copy: one at a time. Where the directory cannot be written, it does without.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub fn take_for_backup(directory: &Path) -> Result<Option<Lock>> {
+        let path = directory.join("backup.lock");
+        match open(&path) {
+            Ok(_) => Lock::of(&path, || format!("another backup of {} is under way", directory.display()))
+                .map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn of(path: &Path, taken: impl FnOnce() -> String) -> Result<Lock> {
         // Closing a file that was open for writing is how commands knock; whoever only asks is not to be heard.
-        let file = File::open(&path)
-            .or_else(|_| open(&path))
+        let file = File::open(path)
+            .or_else(|_| open(path))
             .map_err(|error| Error::unavailable(format!("{} cannot be written: {error}", path.display())))?;
         // SAFETY: the descriptor is open for as long as the file lives.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            return Err(Error::unavailable(format!(
-                "another deuced is already serving {}",
-                directory.display()
-            )));
+            return Err(Error::unavailable(taken()));
         }
         Ok(Lock { _file: file })
     }

@@ -160,7 +160,15 @@ pub fn delete(tx: &Tx<'_>, room: RoomId) -> Result<()> {
 
 /// The number of a room's newest event. Trimming never takes the newest.
 pub fn head(db: &Db, room: RoomId) -> Result<i64> {
-    db.only("SELECT coalesce(max(seq), 0) FROM event WHERE room_id = ?1", [room.0], |row| row.get(0))
+    let sql = "SELECT max((SELECT coalesce(max(seq), 0) FROM event WHERE room_id = ?1),
+                          (SELECT coalesce(max(floor), 0) FROM room WHERE id = ?1))";
+    db.only(sql, [room.0], |row| row.get(0))
+}
+
+/// Below this number nobody can resume: others may know another history there, which was lost when a copy was put
+/// back. 0 where that never was.
+pub fn floor(db: &Db, room: RoomId) -> Result<i64> {
+    Ok(db.one("SELECT floor FROM room WHERE id = ?1", [room.0], |row| row.get(0))?.unwrap_or_default())
 }
 
 /// The number of the oldest event that is still there; 1 where there was none yet.
@@ -168,9 +176,10 @@ pub fn first(db: &Db, room: RoomId) -> Result<i64> {
     db.only("SELECT coalesce(min(seq), 1) FROM event WHERE room_id = ?1", [room.0], |row| row.get(0))
 }
 
-/// The id of an event.
+/// The id of an event, or what stands for one at the floor.
 pub fn id_at(db: &Db, room: RoomId, seq: i64) -> Result<Option<EventId>> {
-    let sql = "SELECT id FROM event WHERE room_id = ?1 AND seq = ?2";
+    let sql = "SELECT id FROM event WHERE room_id = ?1 AND seq = ?2
+               UNION ALL SELECT floor_id FROM room WHERE id = ?1 AND floor = ?2 AND floor_id IS NOT NULL";
     db.one(sql, params![room.0, seq], |row| Ok(EventId(row.get(0)?)))
 }
 
@@ -199,7 +208,7 @@ pub fn append_by(
     client_id: Option<&str>,
     keep: u64,
 ) -> Result<MessageRef> {
-    let (channel, head) = place(tx, room)?;
+    let Place { channel, head, floor } = place(tx, room)?;
     let seq = head + 1;
     let id = EventId::new();
     if let Kind::Notified(notification) = &mut kind {
@@ -227,7 +236,9 @@ pub fn append_by(
     )?;
     // Looking at every event would be a page read for each; the log may be a little longer.
     if seq % 256 == 0 {
-        trim(tx, room, seq - keep as i64)?;
+        // Where numbers were passed over, at the floor, they do not count what is there.
+        let last = if floor == 0 { seq - keep as i64 } else { last_kept_before(tx, room, keep)? };
+        tx.execute("DELETE FROM event WHERE room_id = ?1 AND seq <= ?2", params![room.0, last])?;
     }
     tx.events.borrow_mut().push(event);
     Ok(MessageRef { id, seq })
@@ -241,16 +252,29 @@ fn nickname<'a>(author: &'a Author, given: Option<&'a str>) -> Option<&'a str> {
     }
 }
 
-/// A room's name on the wire, and its head. An inbox is made when something is first put into it.
-fn place(tx: &Tx<'_>, room: RoomId) -> Result<(Arc<str>, i64)> {
-    let sql =
-        "SELECT name, (SELECT coalesce(max(seq), 0) FROM event WHERE room_id = ?1) FROM room WHERE id = ?1";
-    let look = || tx.one(sql, [room.0], |row| Ok((wire_name(room, row.get_ref(0)?.as_str()?), row.get(1)?)));
-    match (look()?, room.inbox_of()) {
+/// What an event needs to know of its room.
+struct Place {
+    /// The name on the wire.
+    channel: Arc<str>,
+    /// The number of the newest event.
+    head: i64,
+    /// As [`floor`].
+    floor: i64,
+}
+
+/// An inbox is made when something is first put into it.
+fn place(tx: &Tx<'_>, room: RoomId) -> Result<Place> {
+    let sql = "SELECT name, (SELECT coalesce(max(seq), 0) FROM event WHERE room_id = ?1), floor
+               FROM room WHERE id = ?1";
+    let look = |row: &Row<'_>| {
+        let (newest, floor): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok(Place { channel: wire_name(room, row.get_ref(0)?.as_str()?), head: newest.max(floor), floor })
+    };
+    match (tx.one(sql, [room.0], look)?, room.inbox_of()) {
         (Some(found), _) => Ok(found),
         (None, Some(person)) => {
             ensure(tx, room, &format!("user:{}", person.0))?;
-            Ok((wire_name(room, ""), 0))
+            Ok(Place { channel: wire_name(room, ""), head: 0, floor: 0 })
         }
         (None, None) => Err(Error::internal(format!("there is no room {}", room.0))),
     }
@@ -263,9 +287,10 @@ fn wire_name(room: RoomId, name: &str) -> Arc<str> {
     }
 }
 
-fn trim(tx: &Tx<'_>, room: RoomId, floor: i64) -> Result<()> {
-    tx.execute("DELETE FROM event WHERE room_id = ?1 AND seq <= ?2", params![room.0, floor])?;
-    Ok(())
+/// The number of the newest event that is one too many. Passes over all that stay.
+fn last_kept_before(db: &Db, room: RoomId, keep: u64) -> Result<i64> {
+    let sql = "SELECT seq FROM event WHERE room_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2";
+    Ok(db.one(sql, params![room.0, keep as i64], |row| row.get(0))?.unwrap_or_default())
 }
 
 /// Events as [`from_row`] reads them. The nouns come along by outer joins: an entry taken back leaves its

@@ -2,7 +2,8 @@
  * the calls that write files. Only the database and its log are concerned.
  *
  * The file named by FAULT_FILE holds one letter: S a sync fails, B a sync waits until the letter is
- * gone, F the disk is full, E a write fails. Anything else: all is well.
+ * gone, F the disk is full, E a write fails; small ones mean the same for copies that are being made
+ * (`.partial`). Anything else: all is well.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,21 +25,23 @@ static char fault(void) {
     return letter;
 }
 
-static int is_database(int file) {
+/* The letter, if it is about this file; in capitals. */
+static char fault_of(int file) {
     char link[64], target[1024];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t length = readlink(link, target, sizeof target - 1);
     if (length <= 0) return 0;
     target[length] = 0;
-    return strstr(target, "deuced.db") != NULL && strstr(target, "-shm") == NULL;
+    if (strstr(target, "-shm")) return 0;
+    char letter = fault();
+    if (strstr(target, ".partial")) return letter >= 'a' ? letter - 32 : 0;
+    return strstr(target, "deuced.db") && letter < 'a' ? letter : 0;
 }
 
 static int sync_with(const char *name, int file) {
     int kept = errno;
-    if (is_database(file)) {
-        if (fault() == 'S') return errno = EIO, -1;
-        while (fault() == 'B') usleep(2000);
-    }
+    if (fault_of(file) == 'S') return errno = EIO, -1;
+    while (fault_of(file) == 'B') usleep(2000);
     errno = kept;
     return ((int (*)(int))dlsym(RTLD_NEXT, name))(file);
 }
@@ -48,7 +51,7 @@ int fdatasync(int file) { return sync_with("fdatasync", file); }
 
 static int refused(int file) {
     int kept = errno;
-    char letter = is_database(file) ? fault() : 0;
+    char letter = fault_of(file);
     errno = letter == 'F' ? ENOSPC : letter == 'E' ? EIO : kept;
     return letter == 'F' || letter == 'E';
 }

@@ -16,6 +16,14 @@ pub enum Fault {
     Full,
     /// Writing fails.
     WriteFails,
+    /// There is no space for a copy of the diary; the diary itself has some.
+    CopyFull,
+    /// Writing a copy fails.
+    CopyFails,
+    /// Syncing a copy fails.
+    CopySyncFails,
+    /// Syncing a copy takes until the fault is over.
+    CopySyncWaits,
 }
 
 /// The switch of one server's card.
@@ -30,10 +38,14 @@ impl Card {
         let place = Directory::new();
         let card = Card { switch: place.0.join("fault"), _place: place };
         card.set(Fault::None);
-        let setup = setup
-            .env("LD_PRELOAD", library().to_str().unwrap())
-            .env("FAULT_FILE", card.switch.to_str().unwrap());
+        let setup = card.environment().iter().fold(setup, |setup, (name, value)| setup.env(name, value));
         (card, setup)
+    }
+
+    /// What puts a process on the card.
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
+        [("LD_PRELOAD", text(library())), ("FAULT_FILE", text(&self.switch))]
     }
 
     /// From now on the card is like this.
@@ -44,6 +56,10 @@ impl Card {
             Fault::SyncWaits => "B",
             Fault::Full => "F",
             Fault::WriteFails => "E",
+            Fault::CopyFull => "f",
+            Fault::CopyFails => "e",
+            Fault::CopySyncFails => "s",
+            Fault::CopySyncWaits => "b",
         };
         // Renamed into place: the server must never find the file empty.
         let fresh = self.switch.with_extension("new");

@@ -5,6 +5,7 @@
 mod harness;
 
 mod attack;
+mod backup;
 mod child;
 mod claim;
 mod cli;

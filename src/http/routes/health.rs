@@ -15,6 +15,7 @@ pub fn show(call: &Call<'_>) -> Result<Response> {
     let latency = asked.elapsed().as_secs_f64() * 1000.0;
     let sockets = app.hub.counters();
     let turns = crate::io::meter();
+    let (backups, now) = (app.backups.borrow(), Time::now());
     let body = json!({
         "ok": well,
         "status": if well { "ok" } else { "error" },
@@ -26,6 +27,10 @@ pub fn show(call: &Call<'_>) -> Result<Response> {
             "failedAuthentications": app.failed_logins.get(),
             "gracefulDisconnects": sockets.graceful,
             "forcedDisconnects": sockets.forced,
+        },
+        "backup": {
+            "ageSeconds": backups.age(now).map(|age| age.as_secs()),
+            "ok": backups.is_well(now, app.settings.backup.warn_hours),
         },
         "loop": { "turns": turns.turns, "longestTurnMs": turns.longest.as_secs_f64() * 1000.0 },
         "timestamp": Time::now().to_string(),

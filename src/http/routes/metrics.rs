@@ -3,6 +3,7 @@
 use super::Call;
 use crate::api::meter::By;
 use crate::api::{App, BATCH_MILLIS};
+use crate::domain::Time;
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Body, Response};
 use crate::io::STALL_MILLIS;
@@ -53,6 +54,7 @@ impl Page {
         self.sockets(app);
         self.talk(app);
         self.store(app);
+        self.backups(app);
         self.machine(app);
         self.0
     }
@@ -114,6 +116,26 @@ impl Page {
         self.line("queue_depth", r#"queue="passwords""#, app.passwords.waiting());
         self.line("queue_depth", r#"queue="jobs""#, app.jobs.waiting());
         self.line("queue_depth", r#"queue="reads""#, app.reads.waiting());
+    }
+
+    /// Where nothing is known a family is empty: no number would be true.
+    fn backups(&mut self, app: &App) {
+        let known = app.backups.borrow();
+        let mut family = |name: &str, help: &str, value: Option<f64>| {
+            self.family(name, "gauge", help);
+            value.into_iter().for_each(|value| self.line(name, "", value));
+        };
+        let (verified, now) = (known.verified.as_ref(), Time::now());
+        let age = known.age(now).map(|age| age.as_secs_f64());
+        family("backup_age_seconds", "The age of the newest verified copy.", age);
+        let at = verified.map(|verified| verified.at.millis() as f64 / 1e3);
+        family("backup_last_success_timestamp_seconds", "When the newest verified copy was begun.", at);
+        let last_ok = known.last.as_ref().map(|last| f64::from(u8::from(last.failure.is_none())));
+        family("backup_last_ok", "Whether the last attempt to make a copy succeeded.", last_ok);
+        let bytes = verified.map(|verified| verified.bytes as f64);
+        family("backup_bytes", "The size of the newest verified copy.", bytes);
+        let seconds = verified.map(|verified| verified.took_millis as f64 / 1e3);
+        family("backup_seconds", "How long the newest verified copy took, verifying included.", seconds);
     }
 
     fn machine(&mut self, app: &App) {
