@@ -31,6 +31,8 @@ pub fn prepare(app: &App) -> Result<()> {
     let folder = folder(&app.settings.data);
     let failed = |error| Error::unavailable(format!("{}: {error}", folder.display()));
     fs::create_dir_all(&folder).map_err(failed)?;
+    // A picture is on the card when its folder is, and the folder when the one it lies in is.
+    File::open(&app.settings.data).and_then(|data| data.sync_all()).map_err(failed)?;
     // Nobody at all: rather a file that was lost than pictures that nobody has.
     if user::count(app.db())? == 0 {
         return Ok(());

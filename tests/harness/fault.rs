@@ -1,7 +1,13 @@
 //! A card that fails when it is told to: a small library that the server's file calls go through.
 
 use super::server::{Directory, Setup};
-use std::{env, fs, path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, PoisonError},
+};
 
 /// What the card does to the database.
 #[derive(Clone, Copy)]
@@ -44,8 +50,8 @@ impl Card {
 
     /// What puts a process on the card.
     pub fn environment(&self) -> [(&'static str, String); 2] {
-        let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
-        [("LD_PRELOAD", text(library())), ("FAULT_FILE", text(&self.switch))]
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        [("LD_PRELOAD", text(library("fault"))), ("FAULT_FILE", text(&self.switch))]
     }
 
     /// From now on the card is like this.
@@ -68,20 +74,20 @@ impl Card {
     }
 }
 
-/// The library, compiled once for all stories.
-fn library() -> &'static PathBuf {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/harness/fault.c");
+/// A library of this folder by its name, compiled once for all stories.
+pub fn library(name: &'static str) -> &'static Path {
+    static LIBRARIES: Mutex<BTreeMap<&str, &Path>> = Mutex::new(BTreeMap::new());
+    LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert_with(|| {
+        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/harness/{name}.c"));
         let library =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("fault-{}.so", std::process::id()));
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.so", std::process::id()));
         let output = Command::new(env::var_os("DEUCED_TARGET_CC").unwrap_or_else(|| "cc".into()))
             .args(["-shared", "-fPIC", "-O1", "-o"])
             .args([&library, &source])
-            .arg("-ldl")
+            .args(["-ldl", "-lpthread"])
             .output()
             .expect("a C compiler, as for SQLite");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        library
+        Box::leak(library.into_boxed_path())
     })
 }

@@ -10,7 +10,9 @@
 pub mod attack;
 pub mod check;
 pub mod client;
+pub mod cut;
 pub mod emulation;
+pub mod facts;
 pub mod fault;
 pub mod golden;
 pub mod native;

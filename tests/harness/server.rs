@@ -84,6 +84,12 @@ impl Setup {
     pub fn start_on(self, fill: impl FnOnce(&Path)) -> Server {
         let data = Directory::new();
         fill(&data.0);
+        self.start_in(data)
+    }
+
+    /// Starts it on a data directory that is there.
+    #[track_caller]
+    pub fn start_in(self, data: Directory) -> Server {
         let stderr = Arc::new(Mutex::new(String::new()));
         let (child, place) = spawn(&self, &data.0, 0, &stderr);
         Server {

@@ -12,6 +12,7 @@ mod cli;
 mod clock;
 mod comeback;
 mod crowd;
+mod cut;
 mod deuce;
 mod device;
 mod device_socket;

@@ -12,7 +12,7 @@ use crate::store::Db;
 pub use content::{About, Copy, Summary, verify};
 pub use keep::{Kept, list, list_before_migrations};
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, ffi, params};
 use std::{
     fs::{self, File},
     io::ErrorKind,
@@ -103,18 +103,28 @@ pub fn check(path: &Path, most: Duration) -> Result<()> {
     if most.is_zero() || !path.exists() {
         return Ok(());
     }
-    let failed = |error: rusqlite::Error| content::broken(path, &error.to_string());
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
     let begin = Instant::now();
-    db.progress_handler(10_000, Some(move || begin.elapsed() > most)).map_err(failed)?;
-    match db.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0)) {
+    let sound = look(path, OpenFlags::SQLITE_OPEN_READ_ONLY, begin, most).or_else(|error| match error {
+        // The power went while the tables were made, before there was a write-ahead log. SQLite takes such a half
+        // change back, but not for somebody who only reads.
+        rusqlite::Error::SqliteFailure(cause, _) if cause.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
+            look(path, OpenFlags::SQLITE_OPEN_READ_WRITE, begin, most)
+        }
+        other => Err(other),
+    });
+    match sound {
         Ok(sound) if sound == "ok" => Ok(()),
         Ok(damage) => Err(content::broken(path, &damage)),
         // Time is up, and nothing was found so far.
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(()),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(content::broken(path, &error.to_string())),
     }
+}
+
+fn look(path: &Path, flags: OpenFlags, begin: Instant, most: Duration) -> rusqlite::Result<String> {
+    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.progress_handler(10_000, Some(move || begin.elapsed() > most))?;
+    db.pragma_query_value(None, "quick_check", |row| row.get(0))
 }
 
 /// Says before anything is written when there is too little space.
@@ -261,12 +271,14 @@ fn flush_file(file: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Has the file on the card, then gives it its name, and has that on the card, too.
+/// Has the file on the card, then gives it its name, and has that on the card, too; and that of its folder, which may be as
+/// new as the file.
 fn finish(partial: &Path, target: &Path) -> Result<()> {
     let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
     sync(partial)
         .and_then(|()| fs::rename(partial, target))
         .and_then(|()| sync(folder_of(target)))
+        .and_then(|()| sync(&folder_of(target).join("..")))
         .map_err(|error| cannot_write(target, &error))
 }
 
