@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use deuced::api::{App, Settings};
+use deuced::api::{App, Settings, backup::Policy};
 use deuced::domain::Limits;
 use deuced::http::message::{Body, Request, Response};
 use deuced::http::router::{self, ROUTES, Target};
@@ -99,7 +99,7 @@ impl House {
         for line in Limits::TABLE.iter().filter(|line| paced(line.name)) {
             limits.set(&format!("{}={}", line.name, line.max)).expect("a limit can be its largest");
         }
-        let settings = Settings { data, open: true, guests: true, limits };
+        let settings = Settings { data, open: true, guests: true, limits, backup: Policy::default() };
         let app = Rc::new(App::open(settings, form::RENDER).expect("a fresh database"));
         let executor = Rc::new(LocalExecutor::new());
         let server = Rc::new(Server::new(app.clone(), Doors::default(), &executor));

@@ -14,7 +14,7 @@ use std::{path::PathBuf, time::Duration};
 /// How copies are to be made, and when their absence is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The folder; `None` is one in the data directory.
+    /// The folder, if it is another than the usual one; a relative one is in the data directory.
     pub folder: Option<PathBuf>,
     /// How many stay.
     pub keep: u64,
@@ -31,7 +31,7 @@ impl Default for Policy {
 impl Policy {
     /// The folder, of this data directory.
     pub fn folder(&self, data: &std::path::Path) -> PathBuf {
-        self.folder.clone().unwrap_or_else(|| data.join("backups"))
+        data.join(self.folder.as_deref().unwrap_or("backups".as_ref()))
     }
 }
 

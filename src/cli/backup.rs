@@ -2,78 +2,60 @@
 
 use crate::api::backup::{self as known, Attempt, Policy};
 use crate::api::{database_path, picture};
-use crate::cli::{Command, Environment, data_directory, help, limits_from, print, told_data};
+use crate::cli::config::value::keep;
+use crate::cli::words::{Asked, Choice, Entry, Job};
+use crate::cli::{data_directory, print};
 use crate::domain::{Error, Limits, Time};
 use crate::store::{Db, backup, lock::Lock};
-use lexopt::{Arg, Parser, ValueExt};
 use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+/// `deuced backup`.
+pub const ENTRY: Entry = Entry {
+    name: "backup",
+    arguments: &["[DIR]"],
+    brief: "copy the diary into one verified file, also while it is served",
+    about: "Copies the whole diary, pictures included, into one file, and verifies it: whole, readable by this program, \
+            with every row and picture of the original. The copy holds everything that was answered before it began. \
+            Works while the server runs.\n\n\
+            DIR is where the file goes, instead of the folder that is set.",
+    options: &[
+        Choice { name: "keep", value: "N", help: "the same as --backup-keep" },
+        Choice { name: "list", value: "", help: "list the copies there and those made before upgrades" },
+    ],
+    settings: &["data", "backup.folder", "backup.keep"],
+    notes: "The file is a SQLite database named after the time it was made. A copy on another disk is worth more than \
+            one on the same. The server tells its owners when the newest verified copy is older than backup.warn_hours \
+            says.",
+    read,
+};
+
 /// The settings of `deuced backup`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Settings {
+struct Settings {
     policy: Policy,
     list: bool,
     data: Option<PathBuf>,
     limits: Limits,
 }
 
-/// How copies are to be made, as the environment says.
-pub(super) fn policy(environment: Environment<'_>) -> Result<Policy, String> {
-    let get = |name: &str| environment(name).filter(|value| !value.is_empty());
-    let mut policy = Policy { folder: get("DEUCED_BACKUP_FOLDER").map(PathBuf::from), ..Policy::default() };
-    if let Some(keep) = get("DEUCED_BACKUP_KEEP") {
-        policy.keep = parse_keep(&keep).map_err(|error| format!("DEUCED_BACKUP_KEEP: {error}"))?;
+fn read(asked: Asked) -> Result<Job, String> {
+    let mut policy = asked.settings().backup.clone();
+    if let Some(text) = asked.value("keep") {
+        policy.keep = keep(&text).map_err(|error| format!("--keep: {error}"))?;
     }
-    if let Some(hours) = get("DEUCED_BACKUP_WARN_HOURS") {
-        policy.warn_hours =
-            parse_hours(&hours).map_err(|error| format!("DEUCED_BACKUP_WARN_HOURS: {error}"))?;
-    }
-    Ok(policy)
-}
-
-/// How many copies stay.
-pub(super) fn parse_keep(text: &str) -> Result<u64, String> {
-    let keep = text.parse().ok().filter(|keep| (1..=1000).contains(keep));
-    keep.ok_or_else(|| format!("'{text}' is not a number of backups from 1 to 1000"))
-}
-
-/// From which age on a warning is due.
-pub(super) fn parse_hours(text: &str) -> Result<u64, String> {
-    let hours = text.parse().ok().filter(|hours| *hours <= 100_000);
-    hours.ok_or_else(|| format!("'{text}' is not a number of hours up to 100000 (0 is never)"))
-}
-
-pub(super) fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let mut settings = Settings {
-        policy: policy(environment)?,
-        list: false,
-        data: told_data(environment),
-        limits: limits_from(environment)?,
-    };
-    let text = |words: &mut Parser| words.value().and_then(|value| value.string()).map_err(plain);
-    let mut folder = None;
-    while let Some(word) = words.next().map_err(plain)? {
-        match word {
-            Arg::Value(value) if folder.is_none() => folder = Some(PathBuf::from(value)),
-            Arg::Long("list") => settings.list = true,
-            Arg::Long("keep" | "backup-keep") => settings.policy.keep = parse_keep(&text(&mut words)?)?,
-            Arg::Long("backup-folder") => settings.policy.folder = Some(text(&mut words)?.into()),
-            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::BACKUP)),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    settings.policy.folder = folder.or(settings.policy.folder);
-    Ok(Command::Backup(settings))
+    // What is said on the command line counts from where one stands, unlike what is set.
+    let here = |path: String| std::path::absolute(&path).unwrap_or_else(|_| path.into());
+    policy.folder = asked.argument(0).map(here).or(policy.folder);
+    let (data, limits) = (asked.settings().data.clone(), asked.settings().limits.clone());
+    let settings = Settings { policy, list: asked.has("list"), data, limits };
+    Ok(Box::new(move || run(&settings)))
 }
 
 /// Makes the copy and says what is in it, or lists those there are.
-pub(super) fn run(settings: &Settings) -> Result<(), String> {
+fn run(settings: &Settings) -> Result<(), String> {
     let data = data_directory(settings.data.clone())?;
     let folder = settings.policy.folder(&data);
     if settings.list {

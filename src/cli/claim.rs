@@ -2,38 +2,41 @@
 
 use crate::api::claim::{self, Standing};
 use crate::api::database_path;
-use crate::cli::{
-    Command, Environment, data_directory, help, journal, link, open_database, print, told_data,
-};
+use crate::cli::words::{Asked, Entry, Job, WITH_LINK};
+use crate::cli::{data_directory, journal, link, open_database, print};
 use crate::domain::Secret;
-use lexopt::{Arg, Parser};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-/// Reads what follows `claim`.
-pub(super) fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let mut data = told_data(environment);
-    while let Some(word) = words.next().map_err(plain)? {
-        match word {
-            Arg::Long("data") => data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::CLAIM)),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    Ok(Command::Claim(data))
+/// `deuced claim`.
+pub const ENTRY: Entry = Entry {
+    name: "claim",
+    arguments: &[],
+    brief: "show the link by which a fresh server gets its owner",
+    about: "Shows the link by which a fresh server gets its owner, and its code for phones. Works while the server \
+            runs, and says so when the server has its owner already.",
+    options: &[],
+    settings: WITH_LINK,
+    notes: "Until somebody has opened the link and chosen a name and password there, the server does nothing else. The \
+            link's secret is in the file 'claim' of the data directory. 'deuced user add NAME --admin' makes an owner \
+            without the link.",
+    read,
+};
+
+fn read(asked: Asked) -> Result<Job, String> {
+    Ok(Box::new(move || show(asked.settings().data.clone(), asked.settings().port())))
 }
 
 /// Shows the link, or says that there is none.
-pub(super) fn show(told: Option<PathBuf>) -> Result<(), String> {
+fn show(told: Option<PathBuf>, port: u16) -> Result<(), String> {
     let sentence = |error: crate::domain::Error| error.to_string();
     let data = data_directory(told)?;
     if !database_path(&data).exists() {
         return Err(format!("there is no diary in {} yet: start 'deuced serve' first", data.display()));
     }
-    let (address, running) = link::server_of(&data);
+    let (address, running) = link::server_of(&data, port);
     let db = open_database(&data).map_err(sentence)?;
     // A running server that has something to claim has made the secret when it started.
     if running

@@ -1,26 +1,38 @@
-//! What `--help` says.
+//! What `--help` says, from the tables of commands and settings.
 
-use crate::domain::Limits;
+use crate::cli::commands::{COMMANDS, FAMILIES, members};
+use crate::cli::config::table::{Kind, Setting};
+use crate::cli::words::{Choice, Entry};
 use std::fmt::Write;
 
+/// As wide as a terminal.
+const WIDTH: usize = 80;
+
+/// Where explanations begin.
+const COLUMN: usize = 26;
+
 /// `deuced --help`.
-pub const MAIN: &str = "\
-deuced - the server of a household's private group diary
-
-Usage: deuced COMMAND [OPTIONS]
-
-Commands:
-  serve           serve the diary until SIGTERM or Ctrl-C
-  claim           show the link by which a fresh server gets its owner
-  user add NAME   make an account; user list, reset, disable, enable, remove,
-                  child and owner look after accounts, also while it runs
-  invite GROUP    make a link into a group, with a code for phones
-  token add NAME  make a login for a program or a gadget; token list, remove: see
-                  its devices, and end one; also while the server runs
-  backup [DIR]    copy the diary into one verified file, also while it is served
-  limits          list every limit with its value, unit and meaning
-
-Options:
+pub fn main() -> String {
+    let mut text =
+        "deuced - the server of a household's private group diary\n\nUsage: deuced COMMAND [OPTIONS]\n\nCommands:\n"
+            .to_owned();
+    let mut told = Vec::new();
+    for entry in COMMANDS {
+        let family = entry.name.split_once(' ').map(|(first, _)| first);
+        match FAMILIES.iter().find(|family_| Some(family_.name) == family) {
+            None => row(&mut text, 2, 18, &synopsis(entry), entry.brief),
+            Some(family) if !told.contains(&family.name) => {
+                told.push(family.name);
+                let verbs: Vec<&str> =
+                    members(family.name).map(|entry| &entry.name[family.name.len() + 1..]).collect();
+                let what = format!("{}: {}", family.brief, verbs.join(", "));
+                row(&mut text, 2, 18, &format!("{} COMMAND", family.name), &what);
+            }
+            Some(_) => {}
+        }
+    }
+    text.push_str(
+        "\nOptions:
   -h, --help      this text; 'deuced COMMAND --help' says more
   -V, --version   the version
 
@@ -29,194 +41,135 @@ To try it on a trusted network, without passwords:
 To run it with accounts:
   deuced serve
 and open the link that it prints, to become its owner.
-";
-
-/// `deuced serve --help`.
-pub const SERVE: &str = "\
-Serves the diary: the HTTP API under /api, live events under /ws, and a page at /.
-
-Usage: deuced serve [OPTIONS]
-
-Options (each also as an environment variable; a word here wins over it):
-  --listen ADDR:PORT      where to listen; default every interface, port 8222.
-                          Port 0 takes a free one.                 [DEUCED_LISTEN]
-  --data DIR              the data directory; default $STATE_DIRECTORY, else
-                          $XDG_DATA_HOME/deuced, else
-                          ~/.local/share/deuced.                   [DEUCED_DATA]
-  --web DIR               serve this built single-page app instead of the
-                          built-in page.                           [DEUCED_WEB]
-  --open                  trust the network: a name alone logs in and makes the
-                          account. Anybody who can reach the port can be
-                          anybody.                                 [DEUCED_OPEN=1]
-  --guests yes|no         whether whoever has no login may talk in rooms that
-                          belong to no group; default no, but yes with --open.
-                                                                   [DEUCED_GUESTS]
-  --origin URL            pages of this origin may use the server, too; may be
-                          repeated.                                [DEUCED_ORIGIN]
-  --host NAME             a name this server is reached by, beside addresses,
-                          localhost, single words, names such as pi.local and
-                          those of --origin; may be repeated. Requests under
-                          any other name are answered 421.         [DEUCED_HOST]
-  --trusted-proxy ADDR    believe this proxy's Forwarded or X-Forwarded-For,
-                          -Proto and -Host; an address or ADDR/BITS; may be
-                          repeated.                                [DEUCED_TRUSTED_PROXY]
-  --backup-warn-hours N   tell the owners when the newest verified backup is
-                          older; default 72, 0 is never.           [DEUCED_BACKUP_WARN_HOURS]
-  --limit NAME=VALUE      change a limit ('deuced limits' lists them); may be
-                          repeated.                                [DEUCED_LIMIT]
-  -h, --help              this text
-
-SOCKET_MAX_TOTAL_CONNECTIONS and SOCKET_MAX_CONNECTIONS_PER_USER set the limits
-registered_sockets and registered_sockets_per_user.
-
-Lists in the environment are separated by blanks. The data directory belongs to
-one server at a time: deuced.db is the diary, pictures/ the profile pictures,
-address says where the running server listens. On the first start without --open
-a link is printed by which the server gets its owner; 'deuced claim' shows it
-again. Until then it answers nothing else.
-
-SIGTERM and SIGINT stop the server: no new requests, those under way are
-finished, sockets are closed with 1001, and everything is on the disk.
-";
-
-/// `deuced claim --help`.
-pub const CLAIM: &str = "\
-Shows the link by which a fresh server gets its owner, and its code for phones.
-Works while the server runs, and says so when the server has its owner already.
-
-Usage: deuced claim [OPTIONS]
-
-Options:
-  --data DIR   the server's data directory (see 'deuced serve --help')
-  -h, --help   this text
-
-Until somebody has opened the link and chosen a name and password there, the
-server does nothing else. The link's secret is in the file 'claim' of the data
-directory. 'deuced user add NAME --admin' makes an owner without the link.
-";
-
-/// `deuced invite --help`.
-pub const INVITE: &str = "\
-Makes a link into a group and shows it, with its code for phones. Whoever opens
-it chooses a name and password, or logs in, and is in the group. Works while
-the server runs.
-
-Usage: deuced invite GROUP --as NAME [OPTIONS]
-
-GROUP is the name or the id of a group that NAME is in.
-
-Options:
-  --as NAME    who invites
-  --uses N     how many may join by it; any number unless said
-  --data DIR   the server's data directory (see 'deuced serve --help')
-  -h, --help   this text
-
-The link is good for as many days as the limit invite_days says.
-";
-
-/// `deuced user --help`.
-pub const USER: &str = "\
-Makes accounts and looks after them. Works while the server runs, which takes
-notice at once.
-
-Usage: deuced user COMMAND [OPTIONS]
-
-Commands:
-  add NAME             make an account, and ask for its password
-      --admin            its person owns the server
-      --child            it is a child's
-      --password-stdin   read the password from standard input
-  list                 all accounts: role, state, entries, last login, groups
-  reset NAME           print a link with which NAME chooses a new password; it
-                       works once, within a day
-  disable NAME         log NAME out everywhere, and let them in no more; what
-                       they wrote stays
-  enable NAME          let them in again
-  remove NAME [--yes]  delete the account, as NAME could; asks unless --yes
-  child NAME yes|no    a child sees, logs and talks in its groups, and nothing
-                       beyond them: it cannot invite, join, make or run groups
-  owner NAME yes|no    an owner may do over the network what these commands do
-
-Options:
-  --data DIR         the server's data directory (see 'deuced serve --help')
-  -h, --help         this text
-
-An account without a password gets one from 'user add' with its name. A
-password has at least 8 characters. Names that differ only in case or
-punctuation are the same account. The last owner stays one.
-";
-
-/// `deuced token --help`.
-pub const TOKEN: &str = "\
-Makes logins for programs and gadgets, and ends them. Works while the server
-runs.
-
-Usage: deuced token add NAME [--notify]
-       deuced token add NAME --device DEVICE --group GROUP... --verb VERB...
-       deuced token list NAME
-       deuced token remove NAME DEVICE
-
-NAME is somebody who has an account; the program or gadget acts as that person.
-Tokens are printed this once, and are sent as 'Authorization: Bearer TOKEN'.
-
-Options:
-  --device DEVICE    a name for a gadget, such as 'Bathroom button': it may do
-                     what its verbs say in its groups, and nothing else
-  --group GROUP      a group of that person, by name or id; may be repeated
-  --verb VERB        log, read, chat or notify; may be repeated
-  --notify           a full login that may also notify others
-  --data DIR         the server's data directory (see 'deuced serve --help')
-  -h, --help         this text
-
-A device lasts until it is removed; its key is for requests that are signed
-instead of carrying the token (docs/devices.md). A full login that is not used
-for as long as a login lasts ends.
-";
-
-/// `deuced backup --help`.
-pub const BACKUP: &str = "\
-Copies the whole diary, pictures included, into one file, and verifies it: whole,
-readable by this program, with every row and picture of the original. The copy holds
-everything that was answered before it began. Works while the server runs.
-
-Usage: deuced backup [DIR] [OPTIONS]
-
-DIR is where the file goes; default backups/ in the data directory, or
-DEUCED_BACKUP_FOLDER.
-
-Options:
-  --keep N           so many stay there, the oldest of this diary go; default 7
-                     (DEUCED_BACKUP_KEEP)
-  --list             lists the copies there and those made before upgrades
-  --data DIR         the server's data directory (see 'deuced serve --help')
-  -h, --help         this text
-
-The file is a SQLite database named after the time it was made. A copy on another
-disk is worth more than one on the same. The server tells its owners when the newest
-verified copy is older than 72 hours (DEUCED_BACKUP_WARN_HOURS, 0 is never).
-";
-
-/// `deuced limits --help`.
-pub const LIMITS: &str = "\
-Lists every limit of the server: its name, its value, its unit, and what happens
-when it is reached.
-
-Usage: deuced limits
-
-Values are shown as DEUCED_LIMIT in the environment changes them.
-Change one with 'deuced serve --limit NAME=VALUE'.
-";
-
-/// The table of limits.
-pub fn limits(limits: &Limits) -> String {
-    let mut text = String::new();
-    let mut row = |name: &str, value: &str, default: &str, unit: &str, meaning: &str| {
-        let _ = writeln!(text, "{name:<26} {value:>12} {default:>12}  {unit:<13} {meaning}");
-    };
-    row("NAME", "VALUE", "DEFAULT", "UNIT", "MEANING");
-    for line in Limits::TABLE {
-        let value = limits.get(line.name).unwrap_or(line.default);
-        row(line.name, &value.to_string(), &line.default.to_string(), line.unit, line.meaning);
-    }
+",
+    );
     text
+}
+
+/// `deuced FAMILY --help`.
+pub fn family(name: &str) -> String {
+    let Some(family) = FAMILIES.iter().find(|family| family.name == name) else { return String::new() };
+    let mut text = paragraphs(family.about);
+    let _ = write!(text, "\nUsage: deuced {name} COMMAND [OPTIONS]\n\nCommands:\n");
+    for entry in members(name) {
+        row(&mut text, 2, COLUMN, &synopsis(entry)[name.len() + 1..], entry.brief);
+        entry.options.iter().for_each(|choice| row(&mut text, 6, COLUMN, &written(choice), choice.help));
+    }
+    text.push_str("\nOptions:\n");
+    if let Some(entry) = members(name).find(|entry| entry.is_configured()) {
+        common(&mut text, entry);
+    }
+    row(&mut text, 2, COLUMN, "-h, --help", "this text; after a command, more about it");
+    notes(&mut text, family.notes);
+    text
+}
+
+/// `deuced COMMAND --help`.
+pub fn command(entry: &Entry) -> String {
+    let mut text = paragraphs(entry.about);
+    let _ = write!(text, "\nUsage: deuced {} [OPTIONS]\n\n", synopsis(entry));
+    let several = entry.flags().count() > 1;
+    text.push_str(match several {
+        true => "Options (each also as a variable and in the file; a word here wins over the\nvariable, and that over the file):\n",
+        false => "Options:\n",
+    });
+    entry.options.iter().for_each(|choice| row(&mut text, 2, COLUMN, &written(choice), choice.help));
+    common(&mut text, entry);
+    row(&mut text, 2, COLUMN, "-h, --help", "this text");
+    let family = FAMILIES.iter().find(|family| entry.name.split(' ').next() == Some(family.name));
+    notes(&mut text, entry.notes);
+    notes(&mut text, family.map_or("", |family| family.notes));
+    text
+}
+
+/// The settings that a command takes, and where the file is.
+fn common(text: &mut String, entry: &Entry) {
+    for setting in entry.flags() {
+        row(text, 2, COLUMN, &flag(setting), &about(setting, entry));
+    }
+    if entry.is_configured() {
+        let what = "read the settings from there; default /etc/deuced/deuced.toml, if it is there. Nothing for none. [DEUCED_CONFIG]";
+        row(text, 2, COLUMN, "--config FILE", what);
+    }
+}
+
+/// A command with its arguments.
+pub fn synopsis(entry: &Entry) -> String {
+    std::iter::once(entry.name).chain(entry.arguments.iter().copied()).collect::<Vec<_>>().join(" ")
+}
+
+fn written(choice: &Choice) -> String {
+    format!("--{} {}", choice.name, choice.value).trim_end().to_owned()
+}
+
+/// A setting as an option.
+pub fn flag(setting: &Setting) -> String {
+    let flag = setting.flag().unwrap_or_default();
+    match setting.kind {
+        Kind::Switch => format!("--{flag}"),
+        _ => format!("--{flag} {}", setting.value),
+    }
+}
+
+/// What a setting is for, its default and its variable.
+fn about(setting: &Setting, entry: &Entry) -> String {
+    // What is said at length with 'serve' is not said again everywhere.
+    if setting.key == "data" && entry.name != "serve" {
+        return "the server's data directory (see 'deuced serve --help') [DEUCED_DATA]".to_owned();
+    }
+    if setting.key == "listen" && entry.name != "serve" {
+        return "where the server is going to listen, if it does not run now [DEUCED_LISTEN]".to_owned();
+    }
+    let default = match setting.default {
+        "" | "no" => String::new(),
+        default => format!(" Default {default}."),
+    };
+    let again = if setting.list { " May be repeated." } else { "" };
+    let value = if setting.kind == Kind::Switch { "=1" } else { "" };
+    format!("{}{default}{again} [{}{value}]", setting.help, setting.variable())
+}
+
+/// A term and what it means, which begins at a column.
+fn row(text: &mut String, indent: usize, column: usize, term: &str, meaning: &str) {
+    let _ = write!(text, "{:indent$}{term}", "");
+    let mut at = indent + term.chars().count();
+    // A term that is too long has a line of its own.
+    if at + 1 >= column {
+        text.push('\n');
+        at = 0;
+    }
+    for (index, line) in wrap(meaning, WIDTH - column).into_iter().enumerate() {
+        let gap = if index == 0 { column - at } else { column };
+        let _ = writeln!(text, "{:gap$}{line}", "");
+    }
+}
+
+fn notes(text: &mut String, notes: &str) {
+    if !notes.is_empty() {
+        text.push('\n');
+        text.push_str(&paragraphs(notes));
+    }
+}
+
+/// Paragraphs that are parted by an empty line, as wide as a terminal.
+pub fn paragraphs(text: &str) -> String {
+    let blocks: Vec<String> = text.split("\n\n").map(|block| wrap(block, WIDTH).join("\n") + "\n").collect();
+    blocks.join("\n")
+}
+
+/// The words of a text in lines of at most `width` letters.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one from the beginning");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }

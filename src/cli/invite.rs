@@ -1,17 +1,14 @@
 //! `deuced invite`: a link into a group, for whoever stands at the terminal, also beside the running server.
 
 use crate::api::{group, invite, token};
-use crate::cli::{
-    Command, Environment, help, limits_from, link, open_database, prepare_data_directory, told_data,
-};
+use crate::cli::words::{Asked, Choice, Entry, Job, WITH_LINK};
+use crate::cli::{link, open_database, prepare_data_directory};
 use crate::domain::{Error, GroupId, Invite, Limits, UserId};
 use crate::store::Tx;
-use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
 /// The settings of `deuced invite`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Settings {
+struct Settings {
     /// The group's name or id.
     pub group: String,
     /// Who invites.
@@ -20,50 +17,56 @@ pub(super) struct Settings {
     pub uses: Option<i64>,
     /// The data directory.
     pub data: Option<PathBuf>,
+    /// Where a server would listen that does not run.
+    pub port: u16,
     /// The limits in force.
     pub limits: Limits,
 }
 
-/// Reads what follows `invite`.
-pub(super) fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let mut settings = Settings { limits: limits_from(environment)?, ..Settings::default() };
-    settings.data = told_data(environment);
-    while let Some(word) = words.next().map_err(plain)? {
-        match word {
-            Arg::Value(value) if settings.group.is_empty() => {
-                settings.group = value.string().map_err(plain)?
-            }
-            Arg::Long("as") => {
-                settings.inviter = words.value().and_then(|value| value.string()).map_err(plain)?
-            }
-            Arg::Long("uses") => {
-                let uses = words
-                    .value()
-                    .and_then(|value| value.parse())
-                    .ok()
-                    .filter(|uses| invite::USES.contains(uses));
-                let (least, most) = (invite::USES.start(), invite::USES.end());
-                settings.uses = Some(uses.ok_or_else(|| format!("--uses: a number from {least} to {most}"))?);
-            }
-            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::INVITE)),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    if settings.group.trim().is_empty() || settings.inviter.trim().is_empty() {
+/// `deuced invite`.
+pub const ENTRY: Entry = Entry {
+    name: "invite",
+    arguments: &["GROUP"],
+    brief: "make a link into a group, with a code for phones",
+    about: "Makes a link into a group and shows it, with its code for phones. Whoever opens it chooses a name and \
+            password, or logs in, and is in the group. Works while the server runs.\n\n\
+            GROUP is the name or the id of a group that the person named by --as is in.",
+    options: &[
+        Choice { name: "as", value: "NAME", help: "who invites" },
+        Choice { name: "uses", value: "N", help: "how many may join by it; any number unless said" },
+    ],
+    settings: WITH_LINK,
+    notes: "The link is good for as many days as the limit invite_days says.",
+    read,
+};
+
+fn read(asked: Asked) -> Result<Job, String> {
+    let uses = asked.value("uses").map(|text| {
+        let uses = text.parse().ok().filter(|uses| invite::USES.contains(uses));
+        let (least, most) = (invite::USES.start(), invite::USES.end());
+        uses.ok_or_else(|| format!("--uses: a number from {least} to {most}"))
+    });
+    let settings = Settings {
+        group: asked.argument(0).unwrap_or_default(),
+        inviter: asked.value("as").unwrap_or_default(),
+        uses: uses.transpose()?,
+        data: asked.settings().data.clone(),
+        port: asked.settings().port(),
+        limits: asked.settings().limits.clone(),
+    };
+    if settings.group.is_empty() || settings.inviter.trim().is_empty() {
         return Err(
             "invite: into which group, and who invites? Say 'deuced invite GROUP --as NAME'".to_owned()
         );
     }
-    Ok(Command::Invite(settings))
+    Ok(Box::new(move || make(&settings)))
 }
 
 /// Makes the invite and shows its link.
-pub(super) fn make(settings: &Settings) -> Result<(), String> {
+fn make(settings: &Settings) -> Result<(), String> {
     let sentence = |error: Error| error.to_string();
     let data = prepare_data_directory(settings.data.clone())?;
-    let (address, running) = link::server_of(&data);
+    let (address, running) = link::server_of(&data, settings.port);
     let db = open_database(&data).map_err(sentence)?;
     let (name, made) = db.write_now(|tx| in_one_write(tx, settings)).map_err(sentence)?;
     let hint = if running { "" } else { "The server does not run now; 'deuced serve' starts it.\n" };

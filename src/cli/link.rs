@@ -1,7 +1,7 @@
 //! Links to this server for people in front of its terminal, with a code for their phones.
 
 use crate::api::qr;
-use crate::cli::{PORT, print};
+use crate::cli::print;
 use crate::io::lan;
 use crate::store::lock::Lock;
 use std::{
@@ -28,9 +28,9 @@ pub(super) fn places(address: SocketAddr) -> Vec<String> {
     if found.is_empty() { vec![place("localhost")] } else { found }
 }
 
-/// Where the server of a data directory listens, or will listen unless told otherwise; and whether it runs.
-pub(super) fn server_of(data: &Path) -> (SocketAddr, bool) {
-    let by_default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+/// Where the server of a data directory listens, or will listen, as far as its port is known; and whether it runs.
+pub(super) fn server_of(data: &Path, port: u16) -> (SocketAddr, bool) {
+    let by_default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     // A server that was killed leaves its address behind, but not its lock.
     if Lock::take(data).is_ok() {
         return (by_default, false);

@@ -3,32 +3,29 @@
 
 use crate::api::people::{self, Actor, Change};
 use crate::api::picture;
-use crate::cli::{
-    Command, Environment, change, data_directory, help, limits_from, link, open_database, parse_flag, print,
-    told_data,
-};
+use crate::cli::config::value::yes_or_no;
+use crate::cli::words::{Asked, Choice, DATA, Entry, Job, WITH_LINK};
+use crate::cli::{change, data_directory, link, open_database, print};
 use crate::domain::user::Account;
 use crate::domain::{Limits, Time};
-use lexopt::{Arg, Parser, ValueExt};
 use std::{
-    ffi::OsStr,
     fmt::Write as _,
     io::{BufRead, IsTerminal, Write as _},
     path::{Path, PathBuf},
 };
 
 /// What is to be done with whom.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Settings {
+struct Settings {
     deed: Deed,
     name: String,
     /// Do not ask.
     yes: bool,
     data: Option<PathBuf>,
+    port: u16,
     limits: Limits,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Deed {
     List,
     Reset,
@@ -39,61 +36,121 @@ enum Deed {
     Owner(bool),
 }
 
-const DEEDS: [&str; 7] = ["list", "reset", "disable", "enable", "remove", "child", "owner"];
-
-/// Whether `deuced user WORD` is one of these.
-pub(super) fn is_deed(word: &OsStr) -> bool {
-    word.to_str().is_some_and(|word| DEEDS.contains(&word))
+/// What these commands share.
+const fn entry(
+    name: &'static str,
+    arguments: &'static [&'static str],
+    brief: &'static str,
+    about: &'static str,
+    read: fn(Asked) -> Result<Job, String>,
+) -> Entry {
+    Entry { name, arguments, brief, about, options: &[], settings: DATA, notes: "", read }
 }
 
-/// Reads what follows after `deuced user WORD`.
-pub(super) fn parse(
-    word: &OsStr,
-    mut words: Parser,
-    environment: Environment<'_>,
-) -> Result<Command, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let word = word.to_str().unwrap_or_default();
-    let mut data = told_data(environment);
-    let (mut name, mut flag, mut yes) = (None, None, false);
-    let is_switch = matches!(word, "child" | "owner");
-    while let Some(next) = words.next().map_err(plain)? {
-        match next {
-            Arg::Value(value) if name.is_none() && word != "list" => {
-                name = Some(value.string().map_err(plain)?);
-            }
-            Arg::Value(value) if flag.is_none() && is_switch => {
-                flag = Some(parse_flag(&value.string().map_err(plain)?)?);
-            }
-            Arg::Long("yes") if word == "remove" => yes = true,
-            Arg::Long("data") => data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::USER)),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    let name = name.filter(|name| !name.trim().is_empty());
-    if is_switch && (name.is_none() || flag.is_none()) {
-        return Err(format!("user {word}: say 'deuced user {word} NAME yes' or '... no'"));
-    }
-    if name.is_none() && word != "list" {
-        return Err(format!("user {word}: whom? Say 'deuced user {word} NAME'"));
-    }
-    let flag = flag.unwrap_or_default();
-    let deed = match word {
-        "reset" => Deed::Reset,
-        "disable" => Deed::Disable,
-        "enable" => Deed::Enable,
-        "remove" => Deed::Remove,
-        "child" => Deed::Child(flag),
-        "owner" => Deed::Owner(flag),
-        _ => Deed::List,
+/// `deuced user list`.
+pub const LIST: Entry = entry(
+    "user list",
+    &[],
+    "all accounts: role, state, entries, last login, groups",
+    "Lists all accounts, a line for each: role, state, number of entries, last login and groups.",
+    |asked| job(&asked, |_, _| Ok(Deed::List)),
+);
+
+/// `deuced user reset`.
+pub const RESET: Entry = Entry {
+    settings: WITH_LINK,
+    ..entry(
+        "user reset",
+        &["NAME"],
+        "print a link with which NAME chooses a new password; it works once, within a day",
+        "Prints a link, with its code for phones, with which NAME chooses a new password. It works once, for as many \
+         hours as the limit link_hours says; the old password does until then.",
+        |asked| job(&asked, |asked, name| whom(asked, name).map(|()| Deed::Reset)),
+    )
+};
+
+/// `deuced user disable`.
+pub const DISABLE: Entry = entry(
+    "user disable",
+    &["NAME"],
+    "log NAME out everywhere, and let them in no more; what they wrote stays",
+    "Logs NAME out everywhere, live sockets included, and lets them in no more. What they wrote stays.",
+    |asked| job(&asked, |asked, name| whom(asked, name).map(|()| Deed::Disable)),
+);
+
+/// `deuced user enable`.
+pub const ENABLE: Entry = entry(
+    "user enable",
+    &["NAME"],
+    "let them in again",
+    "Lets NAME in again, with the password of before.",
+    |asked| job(&asked, |asked, name| whom(asked, name).map(|()| Deed::Enable)),
+);
+
+/// `deuced user remove`.
+pub const REMOVE: Entry = Entry {
+    options: &[Choice { name: "yes", value: "", help: "do not ask" }],
+    ..entry(
+        "user remove",
+        &["NAME"],
+        "delete the account, as NAME could; asks",
+        "Deletes the account of NAME, as they could themselves: what they wrote to others is blank afterwards. Asks \
+         whether that is meant.",
+        |asked| job(&asked, |asked, name| whom(asked, name).map(|()| Deed::Remove)),
+    )
+};
+
+/// `deuced user child`.
+pub const CHILD: Entry = entry(
+    "user child",
+    &["NAME", "yes|no"],
+    "a child sees, logs and talks in its groups, and nothing beyond them: it cannot invite, join, make or run groups",
+    "Says whether NAME is a child. A child sees, logs and talks in its groups, and nothing beyond them: it cannot \
+     invite, join, make or run groups.",
+    |asked| job(&asked, |asked, name| which(asked, name).map(Deed::Child)),
+);
+
+/// `deuced user owner`.
+pub const OWNER: Entry = entry(
+    "user owner",
+    &["NAME", "yes|no"],
+    "an owner may do over the network what these commands do",
+    "Says whether NAME is an owner, who may do over the network what these commands do. The last owner stays one.",
+    |asked| job(&asked, |asked, name| which(asked, name).map(Deed::Owner)),
+);
+
+/// The last word of a command's name.
+type Verb = &'static str;
+
+fn job(asked: &Asked, deed: fn(&Asked, Verb) -> Result<Deed, String>) -> Result<Job, String> {
+    let verb = asked.name.rsplit(' ').next().unwrap_or_default();
+    let settings = Settings {
+        deed: deed(asked, verb)?,
+        name: asked.argument(0).unwrap_or_default(),
+        yes: asked.has("yes"),
+        data: asked.settings().data.clone(),
+        port: asked.settings().port(),
+        limits: asked.settings().limits.clone(),
     };
-    let limits = limits_from(environment)?;
-    Ok(Command::People(Settings { deed, name: name.unwrap_or_default(), yes, data, limits }))
+    Ok(Box::new(move || run(&settings)))
+}
+
+fn whom(asked: &Asked, verb: Verb) -> Result<(), String> {
+    match asked.argument(0) {
+        Some(_) => Ok(()),
+        None => Err(format!("user {verb}: whom? Say 'deuced user {verb} NAME'")),
+    }
+}
+
+fn which(asked: &Asked, verb: Verb) -> Result<bool, String> {
+    match (asked.argument(0), asked.argument(1)) {
+        (Some(_), Some(word)) => yes_or_no(&word),
+        _ => Err(format!("user {verb}: say 'deuced user {verb} NAME yes' or '... no'")),
+    }
 }
 
 /// Does it.
-pub(super) fn run(settings: &Settings) -> Result<(), String> {
+fn run(settings: &Settings) -> Result<(), String> {
     let sentence = |error: crate::domain::Error| error.to_string();
     let data = data_directory(settings.data.clone())?;
     if !crate::api::database_path(&data).is_file() {
@@ -143,7 +200,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), String> {
 fn reset(settings: &Settings, data: &Path, uid: &str) -> Result<(), String> {
     let made = change(data, |tx| people::reset(tx, &settings.limits, Actor::Shell, uid));
     let made = made.map_err(|error| error.to_string())?;
-    let (address, runs) = link::server_of(data);
+    let (address, runs) = link::server_of(data, settings.port);
     let heading = format!("With this link {} chooses a new password:", settings.name.trim());
     let hours = settings.limits.link_hours;
     let mut closing = format!("It works once, within {hours} hours. The old password does until then.\n");

@@ -3,7 +3,9 @@
 use crate::api::claim::{self, Standing};
 use crate::api::token;
 use crate::api::{App, Settings, backup, presence, room};
-use crate::cli::{self, PORT, Serve, prepare_data_directory, print};
+use crate::cli::config::{self, Listen, Loaded};
+use crate::cli::words::{ALL, Asked, Entry, Job};
+use crate::cli::{self, prepare_data_directory, print};
 use crate::domain::{Limits, Time};
 use crate::http::address::host_of_origin;
 use crate::http::{Doors, Server, serve};
@@ -24,31 +26,66 @@ use std::{
 /// How long sockets and requests may take to end when the server stops.
 const PARTING: Duration = Duration::from_millis(800);
 
+/// `deuced serve`.
+pub const ENTRY: Entry = Entry {
+    name: "serve",
+    arguments: &[],
+    brief: "serve the diary until SIGTERM or Ctrl-C",
+    about: "Serves the diary: the HTTP API under /api, live events under /ws, and a page at /.",
+    options: &[],
+    settings: ALL,
+    notes: "SOCKET_MAX_TOTAL_CONNECTIONS and SOCKET_MAX_CONNECTIONS_PER_USER set the limits registered_sockets and \
+            registered_sockets_per_user.\n\n\
+            Lists in the environment are separated by blanks; in the file they are lists. 'deuced config file' prints a \
+            file with every setting, 'deuced config dump' what is in force. A secret is no option: metrics_token is in \
+            the file, in DEUCED_METRICS_TOKEN, in the file that DEUCED_METRICS_TOKEN_FILE names, or in systemd's \
+            credential deuced.metrics_token.\n\n\
+            The data directory belongs to one server at a time: deuced.db is the diary, pictures/ the profile pictures, \
+            address says where the running server listens. On the first start without --open a link is printed by which \
+            the server gets its owner; 'deuced claim' shows it again. Until then it answers nothing else.\n\n\
+            SIGTERM and SIGINT stop the server: no new requests, those under way are finished, sockets are closed with \
+            1001, and everything is on the disk.",
+    read,
+};
+
+fn read(asked: Asked) -> Result<Job, String> {
+    Ok(Box::new(move || run(asked.loaded)))
+}
+
 /// Serves until a signal.
-pub(super) fn run(mut settings: Serve) -> Result<(), String> {
+fn run(loaded: Loaded) -> Result<(), String> {
     // First of all, while there is one thread: threads inherit which signals are held back.
     let termination = Termination::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
     limit_threads_and_arenas();
     shift_clock()?;
-    fit_connections_to_descriptors(&mut settings.limits)?;
-    let data = prepare_data_directory(settings.data.clone())?;
+    loaded.warnings.iter().for_each(|warning| log::warn!("{warning}; 'deuced check-config' checks the file"));
+    let mut limits = loaded.settings.limits.clone();
+    fit_connections_to_descriptors(&mut limits)?;
+    let data = prepare_data_directory(loaded.settings.data.clone())?;
     let sentence = |error: crate::domain::Error| error.to_string();
+    let settings = loaded.settings;
     let behaviour = Settings {
         data: data.clone(),
         open: settings.open,
         guests: settings.guests.unwrap_or(settings.open),
-        limits: settings.limits.clone(),
         backup: settings.backup.clone(),
+        limits,
     };
     let app = Rc::new(App::open(behaviour, form::RENDER).map_err(sentence)?);
-    let listener = listen(&settings)?;
-    let address = listener.local_address().map_err(|error| format!("the port is not known: {error}"))?;
+    let listeners = listen(&settings)?;
+    let mut addresses = Vec::new();
+    for listener in &listeners {
+        addresses.push(listener.local_address().map_err(|error| format!("the port is not known: {error}"))?);
+    }
+    // The one that others reach is the one to be told.
+    let others = addresses.iter().find(|address| !address.ip().is_loopback());
+    let address = *others.unwrap_or(&addresses[0]);
     let standing = match settings.open {
         true => Standing::Claimed,
         false => claim::stand(&data, app.db()).map_err(sentence)?,
     };
     let address_file = AddressFile::write(&data, address);
-    announce(&settings, &app, address)?;
+    announce(&settings, &app, &addresses)?;
     cli::claim::announce(&data, address, &standing)?;
 
     let executor = Rc::new(LocalExecutor::new());
@@ -57,13 +94,15 @@ pub(super) fn run(mut settings: Serve) -> Result<(), String> {
         origins: settings.origins,
         trusted_proxies: settings.trusted_proxies,
         web: settings.web,
+        metrics_token: settings.metrics_token,
     };
     let server = Rc::new(Server::new(app.clone(), doors, &executor));
     let publisher = executor.spawn({
         let app = app.clone();
         vital("publishing", async move { app.publish_commits().await })
     });
-    let accepting = executor.spawn(vital("accepting", serve::accept(server.clone(), listener)));
+    let accept = |listener| executor.spawn(vital("accepting", serve::accept(server.clone(), listener)));
+    let accepting: Vec<_> = listeners.into_iter().map(accept).collect();
     executor.spawn(vital("the heartbeat", heartbeat(app.clone()))).detach();
     executor.spawn(vital("presence", departures(app.clone()))).detach();
     executor.spawn(vital("the ear at the door", knocks(app.clone()))).detach();
@@ -239,16 +278,31 @@ fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
     Ok(())
 }
 
-fn listen(settings: &Serve) -> Result<Listener, String> {
+/// All places to listen at, in the order in which they were said.
+fn listen(settings: &config::Settings) -> Result<Vec<Listener>, String> {
     let tuning = Tuning { unacknowledged: Duration::from_secs(settings.limits.write_seconds) };
+    // One socket hears both kinds of addresses, so where both are named the second would find its port taken.
+    let named_twice = |address: &SocketAddr| {
+        let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
+        address.ip() == Ipv4Addr::UNSPECIFIED && settings.listen.contains(&Listen::At(both))
+    };
+    let wanted = settings.listen.iter().filter(|listen| match listen {
+        Listen::At(address) => !named_twice(address),
+        Listen::Everywhere(_) => true,
+    });
+    wanted.map(|listen| listen_at(*listen, tuning)).collect()
+}
+
+fn listen_at(listen: Listen, tuning: Tuning) -> Result<Listener, String> {
     let cannot =
         |address: SocketAddr| move |error: std::io::Error| format!("cannot listen on {address}: {error}");
-    if let Some(address) = settings.listen {
-        return Listener::bind(address, tuning).map_err(cannot(address));
-    }
+    let port = match listen {
+        Listen::At(address) => return Listener::bind(address, tuning).map_err(cannot(address)),
+        Listen::Everywhere(port) => port,
+    };
     // One socket hears both kinds of addresses, where the system has both.
-    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
-    let only_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let only_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     match Listener::bind(both, tuning) {
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
             Listener::bind(only_v4, tuning).map_err(cannot(only_v4))
@@ -258,7 +312,7 @@ fn listen(settings: &Serve) -> Result<Listener, String> {
 }
 
 /// The names this server goes by, in lower case: those it was told, those of its origins, and the machine's own.
-fn own_names(settings: &Serve) -> Vec<String> {
+fn own_names(settings: &config::Settings) -> Vec<String> {
     let told = settings.hosts.iter().cloned();
     let origins = settings.origins.iter().filter_map(|origin| host_of_origin(origin));
     let own = io::full_host_name().map(|name| name.to_ascii_lowercase());
@@ -266,17 +320,21 @@ fn own_names(settings: &Serve) -> Vec<String> {
 }
 
 /// Tells people where to go, and scripts where the server listens.
-fn announce(settings: &Serve, app: &App, address: SocketAddr) -> Result<(), String> {
-    log::info!("deuced {} serves {} on {address}", env!("CARGO_PKG_VERSION"), app.settings.data.display());
+fn announce(settings: &config::Settings, app: &App, addresses: &[SocketAddr]) -> Result<(), String> {
+    let places: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let (version, data) = (env!("CARGO_PKG_VERSION"), app.settings.data.display());
+    log::info!("deuced {version} serves {data} on {}", places.join(" and "));
     if settings.open {
         log::warn!("--open: whoever can reach this port can log in as anybody, by name alone");
     }
     if app.settings.guests {
         log::warn!("guests: whoever can reach this port can talk in rooms that belong to no group");
     }
-    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    print(&format!("Open http://{host}:{}/\n", address.port()))
+    let place = |address: &SocketAddr| match address.ip() {
+        ip if ip.is_unspecified() => format!("Open http://localhost:{}/\n", address.port()),
+        _ => format!("Open http://{address}/\n"),
+    };
+    print(&addresses.iter().map(place).collect::<String>())
 }
 
 /// The file that says where the running server listens.

@@ -1,44 +1,125 @@
 //! `deuced token`: logins for programs and devices, also beside a running server.
 
 use crate::api::{device, token};
-use crate::cli::{
-    Command, Environment, change, help, limits_from, open_database, prepare_data_directory, print, told_data,
-};
+use crate::cli::commands::Family;
+use crate::cli::words::{Asked, Choice, DATA, Entry, Job};
+use crate::cli::{change, open_database, prepare_data_directory, print};
 use crate::domain::{Device, Limits};
-use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
 
+/// `deuced token …`.
+pub const FAMILY: Family = Family {
+    name: "token",
+    brief: "make logins for programs and gadgets, and end them",
+    about: "Makes logins for programs and gadgets, and ends them. Works while the server runs.",
+    notes: "NAME is somebody who has an account; the program or gadget acts as that person. Tokens are printed this \
+            once, and are sent as 'Authorization: Bearer TOKEN'.\n\n\
+            A device lasts until it is removed; its key is for requests that are signed instead of carrying the token \
+            (docs/devices.md). A full login that is not used for as long as a login lasts ends.",
+};
+
+/// `deuced token add`.
+pub const ADD: Entry = Entry {
+    name: "token add",
+    arguments: &["NAME"],
+    brief: "make a login for a program, or with --device one for a gadget",
+    about: "Makes a login for a program of NAME's and prints its token, or with --device, --group and --verb one for a \
+            gadget, which may do less.",
+    options: &[
+        Choice {
+            name: "device",
+            value: "DEVICE",
+            help: "a name for a gadget, such as 'Bathroom button': it may do what its verbs say in its groups, and \
+                   nothing else",
+        },
+        Choice {
+            name: "group",
+            value: "GROUP",
+            help: "a group of that person, by name or id; may be repeated",
+        },
+        Choice { name: "verb", value: "VERB", help: "log, read, chat or notify; may be repeated" },
+        Choice { name: "notify", value: "", help: "a full login that may also notify others" },
+    ],
+    settings: DATA,
+    notes: "",
+    read: read_add,
+};
+
+/// `deuced token list`.
+pub const LIST: Entry = Entry {
+    name: "token list",
+    arguments: &["NAME"],
+    brief: "see NAME's devices",
+    about: "Lists the devices of NAME, a line for each: id, day, verbs, name and groups.",
+    options: &[],
+    settings: DATA,
+    notes: "",
+    read: |asked| {
+        let name = asked.argument(0).ok_or("token list: whose? Say 'deuced token list NAME'")?;
+        Ok(Box::new(move || list(&name, asked.settings().data.clone())))
+    },
+};
+
+/// `deuced token remove`.
+pub const REMOVE: Entry = Entry {
+    name: "token remove",
+    arguments: &["NAME", "DEVICE"],
+    brief: "end a device, by its name or id",
+    about: "Ends a device of NAME's, by its name or id: its token and its key are good for nothing from now on.",
+    options: &[],
+    settings: DATA,
+    notes: "",
+    read: |asked| match (asked.argument(0), asked.argument(1)) {
+        (Some(name), Some(device)) => {
+            Ok(Box::new(move || remove(&name, &device, asked.settings().data.clone())))
+        }
+        _ => Err("token remove: which? Say 'deuced token remove NAME DEVICE'".to_owned()),
+    },
+};
+
 /// The settings of `deuced token add`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Add {
-    pub(super) name: String,
-    pub(super) notify: bool,
-    pub(super) device: Option<NewDevice>,
-    pub(super) data: Option<PathBuf>,
-    pub(super) limits: Limits,
+struct Add {
+    name: String,
+    notify: bool,
+    device: Option<NewDevice>,
+    data: Option<PathBuf>,
+    limits: Limits,
 }
 
 /// The device that `deuced token add --device` is to make.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct NewDevice {
-    pub(super) name: String,
-    pub(super) groups: Vec<String>,
-    pub(super) verbs: Vec<String>,
+struct NewDevice {
+    name: String,
+    groups: Vec<String>,
+    verbs: Vec<String>,
 }
 
-/// The settings of `deuced token list`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct List {
-    pub(super) name: String,
-    pub(super) data: Option<PathBuf>,
-}
-
-/// The settings of `deuced token remove`.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Remove {
-    pub(super) name: String,
-    pub(super) device: String,
-    pub(super) data: Option<PathBuf>,
+fn read_add(asked: Asked) -> Result<Job, String> {
+    let (groups, verbs) = (asked.values("group"), asked.values("verb"));
+    let verbs: Vec<String> = verbs.iter().flat_map(|verbs| verbs.split(',')).map(str::to_owned).collect();
+    let bounded = !groups.is_empty() || !verbs.is_empty();
+    let settings = Add {
+        name: asked.argument(0).unwrap_or_default(),
+        notify: asked.has("notify"),
+        device: asked.value("device").map(|name| NewDevice { name, groups, verbs }),
+        data: asked.settings().data.clone(),
+        limits: asked.settings().limits.clone(),
+    };
+    match &settings {
+        Add { name, .. } if name.is_empty() => {
+            Err("token add: whose? Say 'deuced token add NAME'".to_owned())
+        }
+        // It would be a full login where somebody wanted less.
+        Add { device: None, .. } if bounded => {
+            Err("token add: --group and --verb are for a device: say --device 'Its name', too".to_owned())
+        }
+        Add { device: Some(_), notify: true, .. } => {
+            Err("token add: a device may notify with --verb notify, not with --notify".to_owned())
+        }
+        Add { device: Some(new), .. } if new.groups.is_empty() || new.verbs.is_empty() => {
+            Err("token add: a device needs --group GROUP and --verb log, read, chat or notify".to_owned())
+        }
+        _ => Ok(Box::new(move || add(&settings))),
+    }
 }
 
 fn sentence(error: crate::domain::Error) -> String {
@@ -46,7 +127,7 @@ fn sentence(error: crate::domain::Error) -> String {
 }
 
 /// Makes the login and prints its secrets, this once.
-pub(super) fn add(settings: &Add) -> Result<(), String> {
+fn add(settings: &Add) -> Result<(), String> {
     let (limits, name) = (&settings.limits, settings.name.as_str());
     let Some(device) = &settings.device else {
         let data = prepare_data_directory(settings.data.clone())?;
@@ -66,11 +147,11 @@ pub(super) fn add(settings: &Add) -> Result<(), String> {
 }
 
 /// Prints somebody's devices, a line for each.
-pub(super) fn list(settings: &List) -> Result<(), String> {
-    let db = open_database(&prepare_data_directory(settings.data.clone())?).map_err(sentence)?;
-    let devices = device::list_by_name(&db, &settings.name).map_err(sentence)?;
+fn list(name: &str, data: Option<PathBuf>) -> Result<(), String> {
+    let db = open_database(&prepare_data_directory(data)?).map_err(sentence)?;
+    let devices = device::list_by_name(&db, name).map_err(sentence)?;
     if devices.is_empty() {
-        return print(&format!("{} has no devices\n", settings.name));
+        return print(&format!("{name} has no devices\n"));
     }
     let heading = format!("{:<6} {:<10} {:<22} DEVICE, ITS GROUPS\n", "ID", "MADE", "VERBS");
     print(&devices.iter().fold(heading, |text, device| text + &line(device)))
@@ -86,100 +167,8 @@ fn line(device: &Device) -> String {
 }
 
 /// Ends one of somebody's devices.
-pub(super) fn remove(settings: &Remove) -> Result<(), String> {
-    let data = prepare_data_directory(settings.data.clone())?;
-    let removed = change(&data, |tx| device::remove_by_name(tx, &settings.name, &settings.device));
+fn remove(name: &str, device: &str, data: Option<PathBuf>) -> Result<(), String> {
+    let data = prepare_data_directory(data)?;
+    let removed = change(&data, |tx| device::remove_by_name(tx, name, device));
     print(&format!("{} is no device any more\n", removed.map_err(sentence)?.name))
-}
-
-/// Reads what follows `deuced token`.
-pub(super) fn parse(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    match words.next().map_err(|error| error.to_string())? {
-        Some(Arg::Value(word)) if word == "add" => parse_add(words, environment),
-        Some(Arg::Value(word)) if word == "list" => parse_list(words, environment),
-        Some(Arg::Value(word)) if word == "remove" => parse_remove(words, environment),
-        Some(Arg::Short('h') | Arg::Long("help")) | None => Ok(Command::Help(help::TOKEN)),
-        Some(Arg::Value(word)) => Err(format!("'token {}' is not a command", word.to_string_lossy())),
-        Some(other) => Err(other.unexpected().to_string()),
-    }
-}
-
-fn parse_add(mut words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let text = |words: &mut Parser| words.value().and_then(|value| value.string()).map_err(plain);
-    let (mut name, mut device) = (None, NewDevice::default());
-    let mut settings = Add { limits: limits_from(environment)?, ..Add::default() };
-    settings.data = told_data(environment);
-    while let Some(word) = words.next().map_err(plain)? {
-        match word {
-            Arg::Value(value) if settings.name.is_empty() => settings.name = value.string().map_err(plain)?,
-            Arg::Long("notify") => settings.notify = true,
-            Arg::Long("device") => name = Some(text(&mut words)?),
-            Arg::Long("group") => device.groups.push(text(&mut words)?),
-            Arg::Long("verb") => device.verbs.extend(text(&mut words)?.split(',').map(str::to_owned)),
-            Arg::Long("data") => settings.data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(help::TOKEN)),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    let bounded = !device.groups.is_empty() || !device.verbs.is_empty();
-    settings.device = name.map(|name| NewDevice { name, ..device });
-    match &settings {
-        Add { name, .. } if name.trim().is_empty() => {
-            Err("token add: whose? Say 'deuced token add NAME'".to_owned())
-        }
-        // It would be a full login where somebody wanted less.
-        Add { device: None, .. } if bounded => {
-            Err("token add: --group and --verb are for a device: say --device 'Its name', too".to_owned())
-        }
-        Add { device: Some(_), notify: true, .. } => {
-            Err("token add: a device may notify with --verb notify, not with --notify".to_owned())
-        }
-        Add { device: Some(new), .. } if new.groups.is_empty() || new.verbs.is_empty() => {
-            Err("token add: a device needs --group GROUP and --verb log, read, chat or notify".to_owned())
-        }
-        _ => Ok(Command::AddToken(settings)),
-    }
-}
-
-fn parse_list(words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let Some(Named { names, data }) = parse_names(words, environment)? else {
-        return Ok(Command::Help(help::TOKEN));
-    };
-    match <[String; 1]>::try_from(names) {
-        Ok([name]) => Ok(Command::ListTokens(List { name, data })),
-        Err(_) => Err("token list: whose? Say 'deuced token list NAME'".to_owned()),
-    }
-}
-
-fn parse_remove(words: Parser, environment: Environment<'_>) -> Result<Command, String> {
-    let Some(Named { names, data }) = parse_names(words, environment)? else {
-        return Ok(Command::Help(help::TOKEN));
-    };
-    match <[String; 2]>::try_from(names) {
-        Ok([name, device]) => Ok(Command::RemoveToken(Remove { name, device, data })),
-        Err(_) => Err("token remove: which? Say 'deuced token remove NAME DEVICE'".to_owned()),
-    }
-}
-
-/// Names on the command line, and the data directory.
-struct Named {
-    names: Vec<String>,
-    data: Option<PathBuf>,
-}
-
-/// Reads names and the data directory; `None` when help is asked for.
-fn parse_names(mut words: Parser, environment: Environment<'_>) -> Result<Option<Named>, String> {
-    let plain = |error: lexopt::Error| error.to_string();
-    let mut data = told_data(environment);
-    let mut names = Vec::new();
-    while let Some(word) = words.next().map_err(plain)? {
-        match word {
-            Arg::Value(value) => names.push(value.string().map_err(plain)?),
-            Arg::Long("data") => data = Some(words.value().map_err(plain)?.into()),
-            Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            other => return Err(other.unexpected().to_string()),
-        }
-    }
-    Ok(Some(Named { names, data }))
 }

@@ -2,12 +2,66 @@
 
 use crate::api::user::{self, Made};
 use crate::api::{claim, password};
-use crate::cli::{AddUser, change, open_database, prepare_data_directory, print};
+use crate::cli::commands::Family;
+use crate::cli::words::{Asked, Choice, DATA, Entry, Job};
+use crate::cli::{change, open_database, prepare_data_directory, print};
+use crate::domain::Limits;
 use crate::domain::user::{Standing, uid_of};
-use std::io::Read;
+use std::{io::Read, path::PathBuf};
+
+/// `deuced user …`.
+pub const FAMILY: Family = Family {
+    name: "user",
+    brief: "make accounts and look after them, also while it runs",
+    about: "Makes accounts and looks after them. Works while the server runs, which takes notice at once.",
+    notes: "An account without a password gets one from 'user add' with its name. A password has at least 8 characters. \
+            Names that differ only in case or punctuation are the same account. The last owner stays one.",
+};
+
+/// `deuced user add`.
+pub const ADD: Entry = Entry {
+    name: "user add",
+    arguments: &["NAME"],
+    brief: "make an account, and ask for its password",
+    about: "Makes an account, and asks for its password. The first one on a fresh server takes the place of the claim \
+            link.",
+    options: &[
+        Choice { name: "admin", value: "", help: "its person owns the server" },
+        Choice { name: "child", value: "", help: "it is a child's" },
+        Choice { name: "password-stdin", value: "", help: "read the password from standard input" },
+    ],
+    settings: DATA,
+    notes: "",
+    read,
+};
+
+/// The settings of `deuced user add`.
+struct AddUser {
+    name: String,
+    admin: bool,
+    child: bool,
+    password_from_stdin: bool,
+    data: Option<PathBuf>,
+    limits: Limits,
+}
+
+fn read(asked: Asked) -> Result<Job, String> {
+    if asked.has("admin") && asked.has("child") {
+        return Err("user add: a child cannot own the server, say --admin or --child".to_owned());
+    }
+    let settings = AddUser {
+        name: asked.argument(0).ok_or("user add: whom? Say 'deuced user add NAME'")?,
+        admin: asked.has("admin"),
+        child: asked.has("child"),
+        password_from_stdin: asked.has("password-stdin"),
+        data: asked.settings().data.clone(),
+        limits: asked.settings().limits.clone(),
+    };
+    Ok(Box::new(move || add(&settings)))
+}
 
 /// Makes the account.
-pub(super) fn add(settings: &AddUser) -> Result<(), String> {
+fn add(settings: &AddUser) -> Result<(), String> {
     let sentence = |error: crate::domain::Error| error.to_string();
     let name = user::clean_login_name(&settings.name, &settings.limits).map_err(sentence)?;
     let password = if settings.password_from_stdin { read_password()? } else { ask_password(&name)? };

@@ -68,7 +68,19 @@ impl Secret {
         fits.then(|| Secret(text.to_owned()))
     }
 
-    /// The text that travels: 43 characters that fit a header, a cookie and a query.
+    /// A secret that somebody has chosen: 16 to 512 letters, digits and signs of ASCII; `None` when it is anything else.
+    pub fn chosen(text: &str) -> Option<Secret> {
+        let fits = (16..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Secret(text.to_owned()))
+    }
+
+    /// Whether somebody offers this very secret. How long it takes tells nothing about either.
+    pub fn is(&self, offered: &str) -> bool {
+        let offered: [u8; 32] = Sha256::digest(offered.as_bytes()).into();
+        self.hash().iter().zip(offered).fold(0, |differing, (own, other)| differing | (own ^ other)) == 0
+    }
+
+    /// The text that travels: one of ours has 43 characters that fit a header, a cookie and a query.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -39,6 +39,12 @@ impl Network {
     }
 }
 
+impl std::fmt::Display for Network {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.base, self.bits)
+    }
+}
+
 fn same_prefix(left: u128, right: u128, bits: u32) -> bool {
     bits == 0 || (left ^ right) >> (128 - bits) == 0
 }

@@ -63,6 +63,12 @@ fn bearer(headers: &Headers) -> Option<&str> {
     authorization(headers, "bearer")
 }
 
+/// Whether the request brings the token for those who only read `/metrics`.
+pub fn may_read_metrics(server: &Server, headers: &Headers) -> bool {
+    let token = server.doors.metrics_token.as_ref();
+    bearer(headers).is_some_and(|text| token.is_some_and(|token| token.is(text)))
+}
+
 /// What follows a scheme in the `Authorization` header.
 fn authorization<'a>(headers: &'a Headers, wanted: &str) -> Option<&'a str> {
     let (scheme, rest) = headers.get("authorization")?.split_once(' ')?;

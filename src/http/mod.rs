@@ -30,7 +30,7 @@ mod target;
 pub mod upgrade;
 
 use crate::api::App;
-use crate::domain::UserId;
+use crate::domain::{Secret, UserId};
 use address::Network;
 use files::Files;
 use ledger::Ledger;
@@ -56,6 +56,8 @@ pub struct Doors {
     pub hosts: Vec<String>,
     /// A built single-page app to serve instead of the built-in page.
     pub web: Option<PathBuf>,
+    /// Whoever brings it may read `/metrics` without a login.
+    pub metrics_token: Option<Secret>,
 }
 
 /// The server behind the web door.

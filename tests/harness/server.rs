@@ -347,6 +347,8 @@ pub fn command() -> Command {
     ] {
         command.env_remove(name);
     }
+    // A file of this machine's own does not count.
+    command.env("DEUCED_CONFIG", "");
     command
 }
 
@@ -397,7 +399,10 @@ fn collect(mut source: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>
 fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String>>) -> (Child, SocketAddr) {
     let _ = fs::remove_file(data.join("address"));
     let mut command = command();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    command.args(["serve", "--data"]).arg(data);
+    if !setup.arguments.iter().any(|word| word == "--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     if setup.open {
         command.arg("--open");
     }

@@ -11,6 +11,7 @@ mod claim;
 mod cli;
 mod clock;
 mod comeback;
+mod config;
 mod crowd;
 mod cut;
 mod deuce;

@@ -90,6 +90,29 @@ fn from_this_machine_or_with_a_login() {
 }
 
 #[test]
+fn from_elsewhere_with_the_token_for_it() {
+    let token = "a-token-for-monitoring".to_owned();
+    let server = Server::setup().open().env("DEUCED_METRICS_TOKEN", &token).start();
+    let nobody = server.nobody();
+    let asks = |words: &str| {
+        let request = nobody.request("GET", "/metrics").header("X-Forwarded-For", "10.0.0.1");
+        request.header("Authorization", words).send()
+    };
+    let reply = asks(&format!("Bearer {token}"));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(reply.text().contains("\ndeuced_failed_logins_total 0\n"), "{}", reply.text());
+    for wrong in
+        [format!("Bearer {token}x"), format!("Bearer {}", &token[1..]), "Bearer x".into(), token.clone()]
+    {
+        asks(&wrong).refused_with(401);
+    }
+    // It opens nothing else.
+    let request = nobody.request("GET", "/api/groups").header("Authorization", &format!("Bearer {token}"));
+    request.send().refused_with(401);
+    assert!(!server.stderr().contains(&token));
+}
+
+#[test]
 fn names_of_people_and_rooms_are_no_labels() {
     let server = Server::open();
     let ann = server.person("Annabelle");

@@ -4,17 +4,18 @@ use super::Call;
 use crate::api::meter::By;
 use crate::api::{App, BATCH_MILLIS};
 use crate::domain::Time;
+use crate::http::auth;
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Body, Response};
 use crate::io::STALL_MILLIS;
 use std::fmt::{Display, Write};
 
-/// The counters, for who asks from this machine itself or has a login.
+/// The counters, for who asks from this machine itself, has a login or brings the token for them.
 pub fn show(call: &Call<'_>) -> Result<Response> {
     let headers = &call.request.headers;
     let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip"];
     let here = call.peer.address.is_loopback() && !forwarded.iter().any(|name| headers.bytes(name).is_some());
-    if !here && call.caller.is_none() {
+    if !here && call.caller.is_none() && !auth::may_read_metrics(call.server, headers) {
         return Err(Failure::new(401, "Unauthorized"));
     }
     let text = Page::default().write(call.app());
