@@ -35,6 +35,7 @@ impl House for Echo {
     type Errand = ();
     type Socket = Infallible;
     type Apology = ();
+    type UnderWay = ();
 
     fn limits(&self) -> &Limits {
         &self.limits
@@ -73,6 +74,12 @@ impl House for Echo {
         false
     }
 
+    fn is_parting(&self) -> bool {
+        false
+    }
+
+    fn under_way(&self) {}
+
     fn may_turn_away(&self) -> Option<()> {
         Some(())
     }
@@ -107,7 +114,7 @@ fn run() -> Result<Infallible, String> {
 
     let executor = Rc::new(LocalExecutor::new());
     let house = Echo { limits, ledger: Rc::default(), executor: executor.clone() };
-    io::block_on(executor.run(connection::accept(house, listener)), || {});
+    io::block_on(executor.run(connection::accept(house, Rc::new(listener))), || {});
     Err("no more connections are accepted".to_owned())
 }
 

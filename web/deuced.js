@@ -11,6 +11,9 @@
 
 // Codes after which coming back would only repeat the mistake. All others are worth a new attempt.
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
+// With this code a server that is started anew says when to come back: to each client something else.
+const RESTARTED = 1012;
+const HINT = /^retry in (\d{1,6}) ms$/;
 // Refusals that pass.
 const PASSING = new Set(["RATE_LIMITED", "UNAVAILABLE"]);
 // Events that may be the last this person hears of a channel.
@@ -22,6 +25,7 @@ const WAKE_MS = 3_000; // What an answer may take when somebody is waiting befor
 const TYPING_MS = 1_000;
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 30_000;
+const LONGEST_HINT_MS = 120_000;
 
 // The server takes 20 frames a second, 40 at once. A link that stalls hands over late, and then at once,
 // whatever was under way; BURST + WINDOW stays below 40, so not even that is too much.
@@ -236,7 +240,9 @@ class Client {
       if (request.ofConnection) this.#requests.delete(id);
       request.sent = false;
     }
-    const retryInMs = this.#backoff(this.#failures++);
+    const backoff = this.#backoff(this.#failures++);
+    const hint = code === RESTARTED ? HINT.exec(reason) : null;
+    const retryInMs = hint ? Math.min(Number(hint[1]), LONGEST_HINT_MS) : backoff;
     this.#clock.set("connection", retryInMs, () => this.#connect());
     this.#become({ name: "offline", code, reason, retryInMs });
   }

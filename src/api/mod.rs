@@ -252,6 +252,11 @@ impl App {
         self.writer.meter()
     }
 
+    /// How long the write that is under way has taken so far.
+    pub fn writing_for(&self) -> Duration {
+        self.writer.at_it_for()
+    }
+
     /// Takes no more writes; those under way are still done.
     pub fn close(&self) {
         self.writer.close();

@@ -17,6 +17,7 @@ mod link;
 mod people;
 mod place;
 mod serve;
+mod service;
 mod token;
 mod user;
 mod words;

@@ -5,11 +5,11 @@ use crate::api::token;
 use crate::api::{App, Settings, backup, presence, room};
 use crate::cli::config::{self, Listen, Loaded};
 use crate::cli::words::{ALL, Asked, Entry, Job};
-use crate::cli::{self, prepare_data_directory, print};
+use crate::cli::{self, PORT, prepare_data_directory, print, service::Service};
 use crate::domain::{Limits, Time};
 use crate::http::address::host_of_origin;
 use crate::http::{Doors, Server, serve};
-use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, timeout, watch::Watch};
+use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, watch::Watch};
 use crate::store::lock::Lock;
 use crate::ws::{close, form};
 use smol::{LocalExecutor, future::FutureExt};
@@ -23,8 +23,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long sockets and requests may take to end when the server stops.
+/// How long sockets, and requests that have not come whole, may take to end when the server stops.
 const PARTING: Duration = Duration::from_millis(800);
+/// How long requests that have come whole may take to be answered then. They are owed one; in five seconds all is over.
+const LAST_ANSWERS: Duration = Duration::from_secs(4);
+/// How long connections without a request are still listened to then. Whoever asks one thing after the other is answered,
+/// and told that this was the last; the others have been silent for so long that hardly anybody speaks just now.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// `deuced serve`.
 pub const ENTRY: Entry = Entry {
@@ -44,7 +49,9 @@ pub const ENTRY: Entry = Entry {
             address says where the running server listens. On the first start without --open a link is printed by which \
             the server gets its owner; 'deuced claim' shows it again. Until then it answers nothing else.\n\n\
             SIGTERM and SIGINT stop the server: no new requests, those under way are finished, sockets are closed with \
-            1001, and everything is on the disk.",
+            1001 or, where the client knows it, with 1012 and when to come back, and everything is on the disk.\n\n\
+            Sockets that a service manager hands over (LISTEN_FDS) count instead of --listen. It is told through \
+            NOTIFY_SOCKET when the server is ready, how it does, and that its loop runs (WATCHDOG_USEC).",
     read,
 };
 
@@ -54,6 +61,8 @@ fn read(asked: Asked) -> Result<Job, String> {
 
 /// Serves until a signal.
 fn run(loaded: Loaded) -> Result<(), String> {
+    // Before any other descriptor is made.
+    let mut service = Service::take()?;
     // First of all, while there is one thread: threads inherit which signals are held back.
     let termination = Termination::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
     limit_threads_and_arenas();
@@ -71,8 +80,10 @@ fn run(loaded: Loaded) -> Result<(), String> {
         backup: settings.backup.clone(),
         limits,
     };
+    let opening = service.begin();
     let app = Rc::new(App::open(behaviour, form::RENDER).map_err(sentence)?);
-    let listeners = listen(&settings)?;
+    drop(opening);
+    let listeners: Vec<_> = listen(&settings, &mut service)?.into_iter().map(Rc::new).collect();
     let mut addresses = Vec::new();
     for listener in &listeners {
         addresses.push(listener.local_address().map_err(|error| format!("the port is not known: {error}"))?);
@@ -85,7 +96,8 @@ fn run(loaded: Loaded) -> Result<(), String> {
         false => claim::stand(&data, app.db()).map_err(sentence)?,
     };
     let address_file = AddressFile::write(&data, address);
-    announce(&settings, &app, &addresses)?;
+    let place = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    announce(&settings, &app, &addresses, &place)?;
     cli::claim::announce(&data, address, &standing)?;
 
     let executor = Rc::new(LocalExecutor::new());
@@ -101,16 +113,25 @@ fn run(loaded: Loaded) -> Result<(), String> {
         let app = app.clone();
         vital("publishing", async move { app.publish_commits().await })
     });
-    let accept = |listener| executor.spawn(vital("accepting", serve::accept(server.clone(), listener)));
-    let accepting: Vec<_> = listeners.into_iter().map(accept).collect();
+    let accept = |listener: &Rc<Listener>| {
+        executor.spawn(vital("accepting", serve::accept(server.clone(), listener.clone())))
+    };
+    let accepting: Vec<_> = listeners.iter().map(accept).collect();
     executor.spawn(vital("the heartbeat", heartbeat(app.clone()))).detach();
     executor.spawn(vital("presence", departures(app.clone()))).detach();
     executor.spawn(vital("the ear at the door", knocks(app.clone()))).detach();
     executor.spawn(vital("the eye on backups", backups(app.clone()))).detach();
+    service.ready(&app, &place);
+    let service = Rc::new(service);
+    executor.spawn(vital("the watchdog", service.clone().attend(app.clone(), place))).detach();
     let life = async {
         let signal = termination.wait().await;
         log::info!("stopping on {}", signal.unwrap_or("an error while waiting for signals"));
+        service.stopping();
         drop(accepting);
+        // What waits in the queue of an inherited socket is for the next process; our own queue ends with us.
+        listeners.iter().filter(|one| !one.is_inherited()).for_each(|one| serve::accept_the_rest(&server, one));
+        drop(listeners);
         part(&server).await;
         app.close();
         publisher.await;
@@ -132,16 +153,21 @@ async fn vital(what: &str, task: impl Future<Output = ()>) {
     }
 }
 
-/// Ends what is going on: requests under way are finished, sockets are told.
+/// Ends what is going on: requests under way are finished, sockets are told, and idle connections are closed when they
+/// have been so for a moment.
 async fn part(server: &Server) {
-    server.stop();
-    server.app.hub.end_all(close::GOING_AWAY);
-    let quiet = async {
-        while server.is_busy() {
+    async fn until(deadline: Instant, is_so: impl Fn() -> bool) {
+        while !is_so() && Instant::now() < deadline {
             sleep_until(Instant::now() + Duration::from_millis(5)).await;
         }
-    };
-    timeout(Instant::now() + PARTING, quiet).await;
+    }
+    let begin = Instant::now();
+    server.stop();
+    server.app.hub.end_all(close::GOING_AWAY);
+    until(begin + LAST_WORDS, || !server.has_idle()).await;
+    server.part();
+    until(begin + PARTING, || !server.is_busy()).await;
+    until(begin + LAST_ANSWERS, || !server.owes_answers()).await;
 }
 
 /// Pings all sockets together, round after round.
@@ -278,9 +304,16 @@ fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
     Ok(())
 }
 
-/// All places to listen at, in the order in which they were said.
-fn listen(settings: &config::Settings) -> Result<Vec<Listener>, String> {
+/// Where to listen: at the sockets that were handed over, else at all places in the order in which they were said.
+fn listen(settings: &config::Settings, service: &mut Service) -> Result<Vec<Listener>, String> {
     let tuning = Tuning { unacknowledged: Duration::from_secs(settings.limits.write_seconds) };
+    let inherited = service.listeners(tuning)?;
+    if !inherited.is_empty() {
+        if settings.listen != [Listen::Everywhere(PORT)] {
+            log::info!("listening on the sockets that were handed over, and not where `listen` says");
+        }
+        return Ok(inherited);
+    }
     // One socket hears both kinds of addresses, so where both are named the second would find its port taken.
     let named_twice = |address: &SocketAddr| {
         let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
@@ -320,10 +353,14 @@ fn own_names(settings: &config::Settings) -> Vec<String> {
 }
 
 /// Tells people where to go, and scripts where the server listens.
-fn announce(settings: &config::Settings, app: &App, addresses: &[SocketAddr]) -> Result<(), String> {
-    let places: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+fn announce(
+    settings: &config::Settings,
+    app: &App,
+    addresses: &[SocketAddr],
+    place: &str,
+) -> Result<(), String> {
     let (version, data) = (env!("CARGO_PKG_VERSION"), app.settings.data.display());
-    log::info!("deuced {version} serves {data} on {}", places.join(" and "));
+    log::info!("deuced {version} serves {data} on {place}");
     if settings.open {
         log::warn!("--open: whoever can reach this port can log in as anybody, by name alone");
     }

@@ -15,10 +15,13 @@ use crate::io::net::SCRATCH_BYTES;
 use crate::io::{Listener, Stream, sleep_until, timeout};
 use smol::future::FutureExt;
 use std::{
+    future::poll_fn,
     io,
     net::IpAddr,
     panic::AssertUnwindSafe,
+    pin::pin,
     rc::Rc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -39,6 +42,8 @@ pub trait House: Clone + 'static {
     type Socket: 'static;
     /// Kept while somebody is told that there is no place.
     type Apology: 'static;
+    /// Kept by a connection that has answered nothing yet, and from the first byte of a request until its answer was sent.
+    type UnderWay: 'static;
 
     /// How much and how long.
     fn limits(&self) -> &Limits;
@@ -64,6 +69,10 @@ pub trait House: Clone + 'static {
     fn refuse(&self, failure: Failure) -> Response;
     /// Whether every answer from now on is the last of its connection.
     fn is_stopping(&self) -> bool;
+    /// Whether connections without a request end now. Whoever changes it rouses them.
+    fn is_parting(&self) -> bool;
+    /// Counts a request that is to come or has begun.
+    fn under_way(&self) -> Self::UnderWay;
     /// Whether one more may be told that there is no place for it; whoever is not told is only cut off.
     fn may_turn_away(&self) -> Option<Self::Apology>;
     /// How much of what all may send at once this address may send; everybody behind a proxy shares its address.
@@ -103,8 +112,8 @@ pub struct Taken<H: House> {
     pub socket: H::Socket,
 }
 
-/// Accepts connections for ever.
-pub async fn accept<H: House>(house: H, listener: Listener) {
+/// Accepts connections for ever. When this is dropped every connection it accepted is being served.
+pub async fn accept<H: House>(house: H, listener: Rc<Listener>) {
     const IN_A_ROW: u32 = 16;
     let mut failing = false;
     let mut accepted = 0u32;
@@ -113,12 +122,12 @@ pub async fn accept<H: House>(house: H, listener: Listener) {
             Ok((stream, address)) => {
                 failing = false;
                 accepted = accepted.wrapping_add(1);
+                let place = house.place_for(address);
+                house.spawn(serve(house.clone(), stream, address, place));
                 if accepted % IN_A_ROW == 0 {
                     // When everybody comes back at once, those who are here want their turn, too.
                     smol::future::yield_now().await;
                 }
-                let place = house.place_for(address);
-                house.spawn(serve(house.clone(), stream, address, place));
             }
             Err(error) => {
                 // Out of descriptors, most likely. Trying again at once would only spin.
@@ -132,10 +141,20 @@ pub async fn accept<H: House>(house: H, listener: Listener) {
     }
 }
 
+/// Accepts what waits to be accepted, and nothing that comes later.
+pub fn accept_the_rest<H: House>(house: &H, listener: &Listener) {
+    while let Some((stream, address)) = listener.try_accept() {
+        let place = house.place_for(address);
+        house.spawn(serve(house.clone(), stream, address, place));
+    }
+}
+
 /// Why a connection ends before its next request.
 enum End {
     /// The peer is gone, was idle for too long, or takes no answer.
     Quiet,
+    /// The server stops, and nothing was asked.
+    Parting,
     /// It is told why.
     Refused(Refusal),
 }
@@ -169,6 +188,8 @@ struct Connection<H: House> {
     guard: Guard,
     output: Vec<u8>,
     pending: Entry,
+    /// There while an answer is owed or expected: from the beginning, and again from the first byte of each request.
+    under_way: Option<H::UnderWay>,
 }
 
 /// Serves one connection to its end.
@@ -180,13 +201,15 @@ pub async fn serve<H: House>(house: H, stream: Stream, address: IpAddr, place: O
         target_bytes: limits.target_bytes as usize,
     });
     let pending = Entry::new(house.ledger(), address);
-    let mut connection = Connection { house, stream, address, guard, output: Vec::new(), pending };
+    let under_way = Some(house.under_way());
+    let mut connection = Connection { house, stream, address, guard, output: Vec::new(), pending, under_way };
     let Some(place) = place else {
         return connection.turn_away().await;
     };
     loop {
         let outcome = connection.serve_one().await;
         connection.pending.settle();
+        connection.under_way = None;
         match outcome {
             // Whoever sends many requests at once waits for the others' turns between them.
             Ok(After::Next) if connection.guard.has_partial() => smol::future::yield_now().await,
@@ -198,6 +221,7 @@ pub async fn serve<H: House>(house: H, stream: Stream, address: IpAddr, place: O
                 return house.take_over(Taken { stream, read_ahead, place, socket: *socket });
             }
             Err(End::Quiet) => return,
+            Err(End::Parting) => return connection.part().await,
             Err(End::Refused(refusal)) => return connection.refuse(refusal.into()).await,
         }
     }
@@ -251,13 +275,15 @@ impl<H: House> Connection<H> {
         let mut begun = false;
         loop {
             if let Some(head) = self.guard.head()? {
+                self.begin();
                 return Ok(head);
             }
             if !begun && self.guard.has_partial() {
                 begun = true;
+                self.begin();
                 deadline = Instant::now() + Duration::from_secs(self.limits().head_seconds);
             }
-            match timeout(deadline, self.read()).await {
+            match timeout(deadline, self.read_or_part()).await {
                 Some(Ok(0)) if begun => return Err(CUT_SHORT.into()),
                 Some(Ok(0)) => return Err(End::Quiet),
                 Some(result) => result?,
@@ -311,6 +337,22 @@ impl<H: House> Connection<H> {
             true => Ok(()),
             false => Err(TOO_MUCH),
         }
+    }
+
+    fn begin(&mut self) {
+        let house = &self.house;
+        self.under_way.get_or_insert_with(|| house.under_way());
+    }
+
+    /// Reads, unless this is an idle connection of a server that stops and there is nothing to read.
+    async fn read_or_part(&mut self) -> Result<usize, End> {
+        let (house, idle) = (self.house.clone(), self.under_way.is_none());
+        let mut read = pin!(self.read());
+        poll_fn(|context| match read.as_mut().poll(context) {
+            Poll::Pending if idle && house.is_parting() => Poll::Ready(Err(End::Parting)),
+            outcome => outcome.map_err(End::from),
+        })
+        .await
     }
 
     /// Reads what is there into the guard, and says how much it was.

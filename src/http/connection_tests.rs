@@ -32,6 +32,7 @@ impl House for Cardboard {
     type Errand = ();
     type Socket = Infallible;
     type Apology = ();
+    type UnderWay = ();
 
     fn limits(&self) -> &Limits {
         &self.limits
@@ -75,6 +76,12 @@ impl House for Cardboard {
         false
     }
 
+    fn is_parting(&self) -> bool {
+        false
+    }
+
+    fn under_way(&self) {}
+
     fn may_turn_away(&self) -> Option<()> {
         Some(())
     }
@@ -102,7 +109,7 @@ fn with_house(limits: &[&str], act: impl FnOnce(SocketAddr) + Send + 'static) {
         executor: executor.clone(),
         places: Rc::default(),
     };
-    executor.spawn(accept(house, listener)).detach();
+    executor.spawn(accept(house, Rc::new(listener))).detach();
     let actor = std::thread::spawn(move || act(address));
     let over = async {
         while !actor.is_finished() {

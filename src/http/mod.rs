@@ -69,6 +69,9 @@ pub struct Server {
     /// Where connections and sockets run. Weak, because their tasks hold this server: dropping the
     /// executor ends them all, and with the last of them the server is dropped, too.
     executor: Weak<LocalExecutor<'static>>,
+    /// Requests that have begun to come and are not answered, and new connections on which the first is to come.
+    under_way: Cell<u64>,
+    /// Those of them that have come whole.
     in_flight: Cell<u64>,
     uploads: Shares<UserId>,
     turned_away: Cell<u64>,
@@ -78,6 +81,7 @@ pub struct Server {
     pending: Rc<Ledger>,
     files: Arc<Files>,
     stopping: Cell<bool>,
+    parting: Cell<bool>,
     requests: Cell<u64>,
     /// Makes request ids of different runs differ.
     run: u32,
@@ -91,6 +95,7 @@ impl Server {
             app,
             doors,
             executor: Rc::downgrade(executor),
+            under_way: Cell::new(0),
             in_flight: Cell::new(0),
             uploads: Shares::default(),
             turned_away: Cell::new(0),
@@ -100,6 +105,7 @@ impl Server {
             pending: Rc::default(),
             files: Arc::default(),
             stopping: Cell::new(false),
+            parting: Cell::new(false),
             requests: Cell::new(0),
             run,
         }
@@ -112,14 +118,31 @@ impl Server {
         }
     }
 
-    /// Whether a request is being carried out or a socket is open.
+    /// Whether a request is under way or a socket is open.
     pub fn is_busy(&self) -> bool {
-        self.in_flight.get() > 0 || self.app.hub.counters().open > 0
+        self.under_way.get() > 0 || self.app.hub.counters().open > 0
+    }
+
+    /// Whether a request that has come whole is not answered yet.
+    pub fn owes_answers(&self) -> bool {
+        self.in_flight.get() > 0
+    }
+
+    /// Whether a connection is open that has been used and on which nothing is being asked.
+    pub fn has_idle(&self) -> bool {
+        let open: u64 = self.connections.borrow().values().sum();
+        open > self.under_way.get() + self.app.hub.counters().open
     }
 
     /// From now on every answer is the last of its connection.
     pub fn stop(&self) {
         self.stopping.set(true);
+    }
+
+    /// Ends the connections that have been used and on which nothing is being asked.
+    pub fn part(&self) {
+        self.parting.set(true);
+        crate::io::rouse();
     }
 
     fn next_request_id(&self) -> String {

@@ -17,15 +17,20 @@ use crate::http::share::{Counted, Share};
 use crate::http::{Server, auth, codec, upgrade};
 use crate::io::Listener;
 use crate::ws::talk::{Talk, Visitor};
-use crate::ws::{self, session::Opening};
+use crate::ws::{self, close, session::Opening};
 use std::{any::Any, net::IpAddr, rc::Rc};
 
 /// Room for the form around an uploaded picture.
 const MULTIPART_OVERHEAD: u64 = 64 << 10;
 
 /// Accepts connections for ever.
-pub async fn accept(server: Rc<Server>, listener: Listener) {
+pub async fn accept(server: Rc<Server>, listener: Rc<Listener>) {
     connection::accept(server, listener).await;
+}
+
+/// Accepts what waits to be accepted, and nothing that comes later.
+pub fn accept_the_rest(server: &Rc<Server>, listener: &Listener) {
+    connection::accept_the_rest(server, listener);
 }
 
 /// What a request came for.
@@ -42,6 +47,7 @@ impl House for Rc<Server> {
     type Errand = Errand;
     type Socket = upgrade::Accepted;
     type Apology = Counted;
+    type UnderWay = Counted;
 
     fn limits(&self) -> &Limits {
         self.app.limits()
@@ -74,13 +80,12 @@ impl House for Rc<Server> {
         }
         if let Some(path) = path {
             return Ok(match upgrade::judge(self, &path, head) {
-                Ok(accepted) if !self.stopping.get() => {
+                Ok(accepted) => {
                     if let Some(owner) = accepted.owner {
                         session::note_use(&self.app, owner.token, self.peer(address, &head.headers).address);
                     }
                     Verdict::Upgrade(Box::new(accepted))
                 }
-                Ok(_) => Verdict::Part(upgrade::stopping()),
                 Err(refusal) => Verdict::Part(refusal),
             });
         }
@@ -107,6 +112,14 @@ impl House for Rc<Server> {
         self.stopping.get()
     }
 
+    fn is_parting(&self) -> bool {
+        self.parting.get()
+    }
+
+    fn under_way(&self) -> Counted {
+        Counted::begin(self, |server| &server.under_way)
+    }
+
     fn may_turn_away(&self) -> Option<Counted> {
         const MOST: u64 = 64;
         (self.turned_away.get() < MOST).then(|| Counted::begin(self, |server| &server.turned_away))
@@ -127,8 +140,14 @@ impl House for Rc<Server> {
         let anonymous_place = accepted.anonymous_place.map(|place| Box::new(place) as Box<dyn Any>);
         let visitor = Visitor { endpoint, greeting, guest, anonymous_place };
         let opening = Opening { stream, answer, read_ahead, owner, connection: place, place: accepted.place };
-        let app = self.app.clone();
-        let socket = ws::session::run(&self.app.hub, opening, |id| Talk::new(app, id, visitor));
+        let (app, is_late) = (self.app.clone(), self.stopping.get());
+        let socket = ws::session::run(&self.app.hub, opening, move |id| {
+            if is_late {
+                // All others have just been told, and so is this one.
+                app.hub.end(id, close::GOING_AWAY);
+            }
+            Talk::new(app, id, visitor)
+        });
         Server::spawn(self, socket);
     }
 }

@@ -249,11 +249,6 @@ pub fn no_such_path() -> Response {
     refusal(404)
 }
 
-/// The answer while the server is stopping.
-pub fn stopping() -> Response {
-    refusal(503)
-}
-
 fn refusal(status: u16) -> Response {
     Response::empty(status).shielded(Shield::Handshake).with("connection", "close")
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{RoomId, TokenId, UserId};
 use crate::hub::{Ending, Form, Hub, Owner, SessionId, State, session::Session};
-use std::{mem, rc::Rc};
+use std::{collections::HashSet, mem, rc::Rc};
 
 /// Whether a socket has registered for notifications, which is apart from being logged in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,18 @@ impl Hub {
     /// Whose socket it is, if anybody's.
     pub fn owner(&self, session: SessionId) -> Option<Owner> {
         self.state.borrow().sessions[session.0].owner
+    }
+
+    /// The place of a socket among all of them. Places are given anew, from 0 on.
+    pub fn slot(&self, session: SessionId) -> usize {
+        session.0
+    }
+
+    /// How many people have a socket open.
+    pub fn count_people(&self) -> u64 {
+        let state = self.state.borrow();
+        let owners = state.sessions.iter().filter_map(|(_, session)| session.owner);
+        owners.map(|owner| owner.user).collect::<HashSet<_>>().len() as u64
     }
 
     /// Says whose socket it is from now on.

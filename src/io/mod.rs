@@ -7,13 +7,14 @@
 
 pub mod lan;
 pub mod net;
+pub mod notify;
 pub mod reactor;
 pub mod signal;
 pub mod watch;
 pub mod worker;
 
 pub use net::{Listener, Stream, raise_descriptor_limit};
-pub use reactor::{Meter, STALL_MILLIS, block_on, meter, sleep_until, timeout};
+pub use reactor::{Meter, STALL_MILLIS, block_on, meter, rouse, sleep_until, timeout};
 
 /// How many bytes this process has had written to disk, as the kernel counts; `None` where it does not.
 pub fn written_bytes() -> Option<u64> {

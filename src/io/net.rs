@@ -8,7 +8,7 @@ use std::{
     future::poll_fn,
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsRawFd, FromRawFd, RawFd},
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +17,11 @@ use std::{
 pub struct Listener {
     source: Source,
     socket: TcpListener,
+    inherited: bool,
 }
+
+/// Connections that wait in the kernel at most: a whole household coming back at once.
+const BACKLOG: i32 = 1024;
 
 /// What every accepted connection inherits.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +31,43 @@ pub struct Tuning {
 }
 
 impl Listener {
-    /// Listens on `address` with a queue long enough for a whole household coming back at once.
+    /// Listens on `address`.
     ///
     /// # Errors
     /// When the address cannot be bound.
     pub fn bind(address: SocketAddr, tuning: Tuning) -> io::Result<Listener> {
-        const BACKLOG: i32 = 1024;
-        let socket = TcpListener::bind(address)?;
+        Listener::new(TcpListener::bind(address)?, false, tuning)
+    }
+
+    /// Takes over a socket that listens already, and that others may hold as well: what this process does not accept
+    /// stays in its queue for the next.
+    ///
+    /// # Errors
+    /// A sentence on what it is instead.
+    ///
+    /// # Safety
+    /// Nobody else in this process uses the descriptor.
+    pub unsafe fn inherit(fd: RawFd, tuning: Tuning) -> Result<Listener, String> {
+        let about = |name| option(fd, libc::SOL_SOCKET, name);
+        let kind = about(libc::SO_TYPE).map_err(|error| format!("is no socket: {error}"))?;
+        if kind != libc::SOCK_STREAM {
+            return Err("carries datagrams, and not a stream (ListenStream=)".to_owned());
+        }
+        if !matches!(about(libc::SO_DOMAIN), Ok(libc::AF_INET | libc::AF_INET6)) {
+            return Err("is a local one, where people have no addresses; it has to be TCP".to_owned());
+        }
+        if about(libc::SO_ACCEPTCONN).ok() != Some(1) {
+            return Err("does not listen: it is a connection (Accept=no is needed)".to_owned());
+        }
+        // SAFETY: it is open, or the kernel would not know its type, and the caller has no other use for it.
+        let socket = unsafe { TcpListener::from_raw_fd(fd) };
+        // What this process starts is not to inherit it.
+        // SAFETY: only sets a flag of a descriptor that is ours.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        Listener::new(socket, true, tuning).map_err(|error| format!("cannot be listened on: {error}"))
+    }
+
+    fn new(socket: TcpListener, inherited: bool, tuning: Tuning) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
         let fd = socket.as_raw_fd();
         // SAFETY: only changes the length of the queue of a socket that listens already.
@@ -44,7 +78,12 @@ impl Listener {
         set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         let millis = u32::try_from(tuning.unacknowledged.as_millis()).unwrap_or(u32::MAX);
         set_option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, millis)?;
-        Ok(Listener { source: Source::new(fd)?, socket })
+        Ok(Listener { source: Source::new(fd)?, socket, inherited })
+    }
+
+    /// Whether others hold it as well, so that its queue outlives this process.
+    pub fn is_inherited(&self) -> bool {
+        self.inherited
     }
 
     /// Where it listens; with port 0 asked for, the port that was given.
@@ -62,6 +101,12 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<(Stream, IpAddr)> {
         let (socket, address) = self.source.perform(Direction::Read, || self.socket.accept()).await?;
         Ok((Stream::new(socket)?, address.ip().to_canonical()))
+    }
+
+    /// A connection that is there already, if there is one.
+    pub fn try_accept(&self) -> Option<(Stream, IpAddr)> {
+        let (socket, address) = self.socket.accept().ok()?;
+        Some((Stream::new(socket).ok()?, address.ip().to_canonical()))
     }
 }
 
@@ -95,6 +140,15 @@ fn set_option(fd: RawFd, level: i32, name: i32, value: u32) -> io::Result<()> {
     // SAFETY: the value lives through the call and has the length we say.
     match unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), length) } {
         0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn option(fd: RawFd, level: i32, name: i32) -> io::Result<i32> {
+    let (mut value, mut length) = (0 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: the kernel writes at most so many bytes into the number we own.
+    match unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut length) } {
+        0 => Ok(value),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -87,6 +87,19 @@ pub fn meter() -> Meter {
     REACTOR.with(|reactor| reactor.meter.get())
 }
 
+/// Wakes every task that waits for a descriptor, for when something that all of them look at has changed.
+pub fn rouse() {
+    REACTOR.with(|reactor| {
+        let mut sources = reactor.sources.borrow_mut();
+        let woken: Vec<Waker> = sources
+            .iter_mut()
+            .flat_map(|(_, state)| state.waiting.iter_mut().filter_map(Option::take))
+            .collect();
+        drop(sources);
+        woken.into_iter().for_each(Waker::wake);
+    });
+}
+
 const WAKE_KEY: u64 = u64::MAX;
 
 impl Reactor {

@@ -36,6 +36,8 @@ struct Shared {
     arrived: Condvar,
     finished: Mutex<Finished>,
     meter: Mutex<Meter>,
+    /// When the batch was begun that is not committed yet.
+    begun: Mutex<Option<Instant>>,
 }
 
 /// What the writer has done, for metrics.
@@ -240,6 +242,11 @@ impl Writer {
         (*lock(&self.shared.meter), lock(&self.shared.queue).jobs.len() as u64)
     }
 
+    /// How long the batch that is being written has taken so far.
+    pub fn at_it_for(&self) -> Duration {
+        lock(&self.shared.begun).map_or(Duration::ZERO, |begun| begun.elapsed())
+    }
+
     /// Takes no more jobs; those that wait are still done, then the log is folded into the file.
     pub fn close(&self) {
         lock(&self.shared.queue).closed = true;
@@ -266,6 +273,7 @@ fn run(db: Db, path: &Path, shared: &Shared) {
     let mut connection = Reopening { db: Some(db), path: path.to_owned() };
     while let Some(jobs) = next_jobs(shared) {
         let (begin, count) = (Instant::now(), jobs.len());
+        *lock(&shared.begun) = Some(begin);
         let batch = match connection.get() {
             Ok(db) => {
                 let (batch, broken) = commit(db, jobs);
@@ -276,6 +284,7 @@ fn run(db: Db, path: &Path, shared: &Shared) {
             }
             Err(error) => Batch { jobs, outcome: Err(error), events: Vec::new() },
         };
+        *lock(&shared.begun) = None;
         lock(&shared.meter).count(count, begin.elapsed(), batch.outcome.is_err());
         hand_over(shared, |finished| finished.batches.push(batch));
     }

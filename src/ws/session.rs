@@ -13,6 +13,7 @@ use crate::ws::frame;
 use crate::ws::rate::Budget;
 use crate::ws::reader::{Incoming, Reader, Replies};
 use std::{
+    borrow::Cow,
     future::{Future, poll_fn},
     io,
     pin::pin,
@@ -90,6 +91,11 @@ pub trait Conversation {
     /// When it cannot be served.
     fn catch_up(&mut self) -> Result<Progress> {
         Ok(Progress::Done)
+    }
+
+    /// What the socket is told when it ends so: the code, and the reason.
+    fn farewell(&self, code: u16, reason: &'static str) -> (u16, Cow<'static, str>) {
+        (code, reason.into())
     }
 
     /// Hears who ended the socket, and with which code.
@@ -323,8 +329,9 @@ impl<C: Conversation> Session<C> {
                 Ending::Close(code, reason) => (code, reason),
                 _ => close::TOO_SLOW,
             };
+            let (code, reason) = self.talk.farewell(code, reason);
             self.talk.on_close(By::Server, code);
-            self.talk.hub().farewell(self.id, &frame::close(code, reason));
+            self.talk.hub().farewell(self.id, &frame::close(code, &reason));
         } else {
             // Its close was answered, and nothing may come after that.
             self.talk.hub().end(self.id, Ending::Gone);

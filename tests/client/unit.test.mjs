@@ -241,6 +241,31 @@ for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 1014, 4000]) {
   });
 }
 
+test("a server that is started anew says when to come back, once", async () => {
+  const world = new World();
+  await world.online();
+  world.socket.lose(1012, "retry in 7340 ms");
+  assert.deepEqual(world.lastState, { name: "offline", code: 1012, reason: "retry in 7340 ms", retryInMs: 7340 });
+  await world.timers.pass(7339);
+  assert.equal(world.sockets.length, 1);
+  await world.timers.pass(1);
+  assert.equal(world.sockets.length, 2);
+  world.socket.lose(); // Not there yet: from here on it is as ever.
+  assert.equal(world.lastState.retryInMs, 2000);
+});
+
+for (const [code, reason, retryInMs] of [
+  [1012, "retry in 999999 ms", 120_000], [1012, "retry in 0 ms", 0], [1012, "retry in 1e9 ms", 1000],
+  [1012, "retry in 9999999 ms", 1000], [1012, "retry", 1000], [1001, "retry in 7340 ms", 1000],
+]) {
+  test(`close code ${code} with "${reason}" waits ${retryInMs} ms`, async () => {
+    const world = new World();
+    await world.online();
+    world.socket.lose(code, reason);
+    assert.equal(world.lastState.retryInMs, retryInMs);
+  });
+}
+
 test("it comes back at once when the device is online or the page is seen", async () => {
   for (const happen of [(page) => page.online(), (page) => page.turn("visible")]) {
     const world = new World();

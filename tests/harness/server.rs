@@ -5,6 +5,7 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::SocketAddr,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -26,6 +27,7 @@ pub struct Setup {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     open_files: Option<u64>,
+    sockets: Vec<Arc<OwnedFd>>,
 }
 
 /// A running server; ends with the value.
@@ -65,6 +67,12 @@ impl Setup {
     /// Another value for one of the limits.
     pub fn limit(self, name: &str, value: u64) -> Setup {
         self.with(["--limit".to_string(), format!("{name}={value}")])
+    }
+
+    /// It is handed over one more socket, as systemd does it (sd_listen_fds(3)): from descriptor 3 on.
+    pub fn inheriting(mut self, socket: impl Into<OwnedFd>) -> Setup {
+        self.sockets.push(Arc::new(socket.into()));
+        self
     }
 
     /// The process may have so many files open at a time.
@@ -342,6 +350,10 @@ pub fn command() -> Command {
         "JOURNAL_STREAM",
         "NOTIFY_SOCKET",
         "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
         "SOCKET_MAX_CONNECTIONS_PER_USER",
         "SOCKET_MAX_TOTAL_CONNECTIONS",
     ] {
@@ -411,6 +423,8 @@ fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String
     if offset_seconds != 0 {
         command.env("DEUCED_CLOCK_OFFSET_SECONDS", offset_seconds.to_string());
     }
+    let sockets: Vec<RawFd> = setup.sockets.iter().map(|socket| socket.as_raw_fd()).collect();
+    let mut command = hand_over(command, &sockets);
     if let Some(most) = setup.open_files {
         let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
         // SAFETY: only a system call between fork and exec.
@@ -431,6 +445,44 @@ fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String
     listen_to(child.stderr.take().unwrap(), log.clone());
     let place = wait_for_address(&mut child, data, log);
     (child, place)
+}
+
+/// The command with these sockets as its descriptors 3 and on, and with the variables that say so.
+pub fn hand_over(command: Command, sockets: &[RawFd]) -> Command {
+    if sockets.is_empty() {
+        return command;
+    }
+    // Only the process itself knows its number, which is a part of what it is told; the shell makes room for it.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"LISTEN_PID=${LISTEN_PID:-$$} exec "$@""#, "sh"]);
+    shell.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.env("LISTEN_FDS", sockets.len().to_string());
+    // Copies above all that they are to become.
+    let copies: Vec<OwnedFd> = sockets
+        .iter()
+        .map(|socket| {
+            // SAFETY: makes a descriptor that is owned at once.
+            unsafe { OwnedFd::from_raw_fd(libc::fcntl(*socket, libc::F_DUPFD_CLOEXEC, 100)) }
+        })
+        .collect();
+    // SAFETY: only system calls between fork and exec.
+    unsafe {
+        shell.pre_exec(move || {
+            for (target, copy) in (3..).zip(&copies) {
+                if libc::dup2(copy.as_raw_fd(), target) == -1 {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        })
+    };
+    shell
 }
 
 /// Waits until the server has written where it listens.

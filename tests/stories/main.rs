@@ -54,6 +54,7 @@ mod restart;
 mod resume;
 mod revoked;
 mod room;
+mod service;
 mod session;
 mod signed;
 mod socket;

@@ -292,7 +292,7 @@ fn next(socket: &mut Socket, patience: Duration) -> Option<Value> {
             Frame::Text(text) => return Some(socket.read(&text)),
             Frame::Ping(payload) => socket.try_send_raw(&frame(10, &payload)),
             Frame::Pong(_) => {}
-            Frame::Close(Some(1001 | 1013), _) | Frame::End => return None,
+            Frame::Close(Some(1001 | 1012 | 1013), _) | Frame::End => return None,
             other => panic!("not a reason to come back: {other:?}"),
         }
     }

@@ -11,6 +11,7 @@ use crate::ws::form::{self, Hello};
 use crate::ws::session::Conversation;
 use crate::ws::{Endpoint, Greeting, close};
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     task::{Context, Poll},
     time::Instant,
@@ -93,6 +94,17 @@ impl Conversation for Talk {
             self.tell_missed_presence()?;
         }
         Ok(progress)
+    }
+
+    fn farewell(&self, code: u16, reason: &'static str) -> (u16, Cow<'static, str>) {
+        match self.first {
+            // Only these clients are known to read it.
+            Greeting::Native if Ending::Close(code, reason) == close::GOING_AWAY => {
+                let (slot, open) = (self.app.hub.slot(self.session), self.app.hub.counters().open);
+                (close::RESTART, close::come_back_in(slot, open).into())
+            }
+            _ => (code, reason.into()),
+        }
     }
 
     fn on_close(&mut self, by: By, code: u16) {
