@@ -3,9 +3,9 @@
 use crate::api::claim::{self, Standing};
 use crate::api::token;
 use crate::api::{App, Settings, backup, presence, room};
-use crate::cli::config::{self, Listen, Loaded};
+use crate::cli::config::{self, Listen, Loaded, PORT};
 use crate::cli::words::{ALL, Asked, Entry, Job};
-use crate::cli::{self, PORT, prepare_data_directory, print, service::Service};
+use crate::cli::{self, prepare_data_directory, print, service::Service};
 use crate::domain::{Limits, Time};
 use crate::http::address::host_of_origin;
 use crate::http::{Doors, Server, serve};
@@ -130,7 +130,10 @@ fn run(loaded: Loaded) -> Result<(), String> {
         service.stopping();
         drop(accepting);
         // What waits in the queue of an inherited socket is for the next process; our own queue ends with us.
-        listeners.iter().filter(|one| !one.is_inherited()).for_each(|one| serve::accept_the_rest(&server, one));
+        listeners
+            .iter()
+            .filter(|one| !one.is_inherited())
+            .for_each(|one| serve::accept_the_rest(&server, one));
         drop(listeners);
         part(&server).await;
         app.close();
