@@ -114,6 +114,7 @@ impl App {
     /// When the directory or the database cannot be used.
     pub fn open(settings: Settings, render: Render) -> Result<App> {
         let lock = Lock::take(&settings.data)?;
+        crate::store::restore::settle(&settings.data, &lock)?;
         let path = database_path(&settings.data);
         let limits = settings.limits.clone();
         crate::store::backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;

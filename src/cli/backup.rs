@@ -61,6 +61,9 @@ fn run(settings: &Settings) -> Result<(), String> {
     if settings.list {
         return list(&data, &folder);
     }
+    if let Ok(lock) = Lock::take(&data) {
+        crate::store::restore::settle(&data, &lock).map_err(|error| error.to_string())?;
+    }
     let database = database_path(&data);
     if !database.is_file() {
         return Err(format!("there is no diary in {}", data.display()));

@@ -1,7 +1,7 @@
 //! Every command of the program, in the order in which it is explained. What one does is in its own file.
 
 use super::words::Entry;
-use super::{backup, claim, config_command, invite, limits, people, serve, token, user};
+use super::{backup, claim, config_command, invite, limits, people, restore, serve, token, user, verify};
 
 /// Commands that begin with the same word.
 pub struct Family {
@@ -35,6 +35,8 @@ pub const COMMANDS: &[Entry] = &[
     token::LIST,
     token::REMOVE,
     backup::ENTRY,
+    verify::ENTRY,
+    restore::ENTRY,
     limits::ENTRY,
     config_command::FILE,
     config_command::DUMP,

@@ -16,10 +16,12 @@ mod limits;
 mod link;
 mod people;
 mod place;
+mod restore;
 mod serve;
 mod service;
 mod token;
 mod user;
+mod verify;
 mod words;
 
 use lexopt::Parser;

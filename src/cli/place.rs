@@ -40,7 +40,7 @@ pub(super) fn prepare_data_directory(told: Option<PathBuf>) -> Result<PathBuf, S
 /// to oneself may they be brought up to date.
 pub(super) fn open_database(data: &Path) -> crate::domain::Result<Db> {
     match Lock::take(data) {
-        Ok(_lock) => Db::open(&database_path(data)),
+        Ok(lock) => crate::store::restore::settle(data, &lock).and_then(|()| Db::open(&database_path(data))),
         Err(_) => Db::open_beside(&database_path(data)),
     }
 }

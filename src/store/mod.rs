@@ -20,6 +20,7 @@ pub mod message;
 pub mod migration;
 pub mod notification;
 pub mod reaction;
+pub mod restore;
 pub mod room;
 pub mod secret;
 pub mod token;

@@ -74,6 +74,12 @@ impl Card {
     }
 }
 
+/// What has a process killed at its `at`th call that changes a folder or syncs, and keeps a folder where it is.
+pub fn stop(at: usize, keep: &Path) -> [(&'static str, String); 3] {
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    [("LD_PRELOAD", text(library("stop"))), ("STOP_AT", at.to_string()), ("STOP_KEEP", text(keep))]
+}
+
 /// A library of this folder by its name, compiled once for all stories.
 pub fn library(name: &'static str) -> &'static Path {
     static LIBRARIES: Mutex<BTreeMap<&str, &Path>> = Mutex::new(BTreeMap::new());

@@ -51,6 +51,7 @@ mod require_http;
 mod require_socket;
 mod resend;
 mod restart;
+mod restore;
 mod resume;
 mod revoked;
 mod room;
