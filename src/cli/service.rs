@@ -29,9 +29,10 @@ const VARIABLES: [&str; 7] = [
     "LISTEN_PIDFDID",
 ];
 
-/// A write may take this long before the writer counts as stuck. A card that is being worn out stops for many seconds at a
-/// time, and a disk that went to sleep for half a minute; neither gets better by being started anew.
-const STUCK: Duration = Duration::from_secs(300);
+/// A write may take so many of the watchdog's periods before the writer counts as stuck: five minutes, as the unit has it. A
+/// card that is being worn out stops for many seconds at a time, and a disk that was asleep takes half a minute; neither gets
+/// better by starting the server anew.
+const STUCK_PERIODS: u32 = 5;
 
 /// How often the status is looked at where no watchdog asks more often.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -144,16 +145,18 @@ impl Service {
     pub(super) async fn attend(self: Rc<Service>, app: Rc<App>, place: String) {
         let Some(notifier) = &self.notifier else { return };
         let period = self.watchdog.map_or(LOOK_EVERY, |patience| patience / 2);
+        let longest_write =
+            self.watchdog.map_or(Duration::MAX, |patience| patience.saturating_mul(STUCK_PERIODS));
         let mut said = status(&app, &place);
         let mut stuck = false;
         loop {
             let now = status(&app, &place);
             let news = if now == said { String::new() } else { format!("STATUS={now}\n") };
-            let was_stuck = std::mem::replace(&mut stuck, app.writing_for() >= STUCK);
+            let was_stuck = std::mem::replace(&mut stuck, app.writing_for() >= longest_write);
             if stuck && !was_stuck {
+                let seconds = longest_write.as_secs();
                 log::error!(
-                    "the store has not finished a write for {} s: the server gives up",
-                    STUCK.as_secs()
+                    "the store has not finished a write for {seconds} s: the watchdog is not fed any more"
                 );
             }
             let alive = if self.watchdog.is_some() && !stuck { "WATCHDOG=1\n" } else { "" };

@@ -55,7 +55,9 @@ done
 [ "${#groups[@]}" -gt 0 ] || { say "no control group can be made here"; exit 1; }
 (
     for group in "${groups[@]}"; do echo 0 >"$group/cgroup.procs"; done
+    # With these capabilities IPAddressDeny= counts in there.
     exec systemd-nspawn --quiet --directory="$root" --machine="$name" --register=no --keep-unit --private-network \
+        --capability=CAP_BPF,CAP_NET_ADMIN,CAP_PERFMON --system-call-filter=bpf \
         --volatile=overlay "${binds[@]}" --boot --console=read-only \
         systemd.mask=console-getty.service systemd.show_status=0
 ) </dev/null >"$log" 2>&1 &

@@ -2,7 +2,12 @@
 //! anything. The manager is played by the test; `tests/systemd.sh` has the real one.
 
 use crate::harness::{
-    Frame, Native, PATIENCE, Server, Socket, Wire, client::texts, command, native::native_handshake, server,
+    Frame, Native, PATIENCE, Server, Socket, Wire,
+    client::texts,
+    command,
+    fault::{Card, Fault},
+    native::native_handshake,
+    server,
 };
 use serde_json::json;
 use std::{
@@ -143,6 +148,58 @@ fn the_status_follows_who_is_there_and_is_not_repeated() {
     manager.waits_for("0 people on 0 sockets");
 }
 
+/// An entry that waits for the card, and what the manager hears meanwhile.
+fn write_slowly(watchdog: Duration, hear: impl FnOnce(&Server, &Manager)) {
+    let manager = Manager::abstracted();
+    let (card, setup) = Card::under(Server::setup().open());
+    let micros = watchdog.as_micros().to_string();
+    let server = setup.env("NOTIFY_SOCKET", &manager.name).env("WATCHDOG_USEC", &micros).start();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    card.set(Fault::SyncWaits);
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| ann.twin().log(&home, "at last"));
+        hear(&server, &manager);
+        assert!(!writing.is_finished(), "the card stands still");
+        card.set(Fault::None);
+        writing.join().unwrap();
+        manager.waits_for("WATCHDOG=1");
+    });
+}
+
+#[test]
+fn a_card_that_stands_still_for_a_while_does_not_end_the_server() {
+    write_slowly(Duration::from_secs(1), |_, manager| {
+        // Three periods of the watchdog, and the writer has five.
+        (0..6).for_each(|_| drop(manager.waits_for("WATCHDOG=1")));
+    });
+}
+
+#[test]
+fn a_write_that_never_ends_does() {
+    let watchdog = Duration::from_millis(200);
+    write_slowly(watchdog, |server, manager| {
+        server.wait_for_words("the watchdog is not fed any more");
+        while manager.hears(Duration::from_millis(1)).is_some() {}
+        assert_eq!(manager.hears(watchdog * 3), None, "nobody feeds it");
+    });
+}
+
+#[test]
+fn a_start_that_takes_its_time_asks_for_it() {
+    let manager = Manager::abstracted();
+    let (card, setup) = Card::under(Server::setup().open());
+    card.set(Fault::SyncWaits);
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| setup.env("NOTIFY_SOCKET", &manager.name).start());
+        let heard = manager.hears(PATIENCE).expect("a word about the time");
+        assert_eq!(heard, "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=opening the diary");
+        card.set(Fault::None);
+        manager.waits_for("READY=1");
+        starting.join().unwrap();
+    });
+}
+
 // ---- Inherited sockets
 
 fn any_port() -> TcpListener {
@@ -151,7 +208,7 @@ fn any_port() -> TcpListener {
 
 #[test]
 fn inherited_sockets_win_and_all_of_them_are_listened_on() {
-    let (one, two) = (any_port(), TcpListener::bind("[::1]:0").unwrap());
+    let (one, two) = (any_port(), any_port());
     let places = [one.local_addr().unwrap(), two.local_addr().unwrap()];
     let mut server = Server::setup().open().inheriting(one).inheriting(two).start();
     assert!(places.contains(&server.address()), "and not where --listen says: {}", server.address());
