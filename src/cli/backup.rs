@@ -4,7 +4,7 @@ use crate::api::backup::{self as known, Attempt, Policy};
 use crate::api::{database_path, picture};
 use crate::cli::config::value::keep;
 use crate::cli::words::{Asked, Choice, Entry, Job};
-use crate::cli::{data_directory, print};
+use crate::cli::{data_directory, owner, print};
 use crate::domain::{Error, Limits, Time};
 use crate::store::{Db, backup, lock::Lock};
 use std::{
@@ -100,7 +100,8 @@ fn run(settings: &Settings) -> Result<(), String> {
 
 fn prepare(folder: &Path) -> crate::domain::Result<()> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| Error::unavailable(format!("{}: {error}", folder.display())))
+    let usable = made.and_then(|()| owner::may_write(folder));
+    usable.map_err(|error| Error::unavailable(owner::explain(folder, &error)))
 }
 
 /// The server and everybody else come first, on the processor and on the card.

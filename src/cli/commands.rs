@@ -1,7 +1,9 @@
 //! Every command of the program, in the order in which it is explained. What one does is in its own file.
 
 use super::words::Entry;
-use super::{backup, claim, config_command, invite, limits, people, restore, serve, token, user, verify};
+use super::{
+    backup, claim, completions, config_command, invite, limits, man, people, restore, serve, token, user, verify,
+};
 
 /// Commands that begin with the same word.
 pub struct Family {
@@ -41,6 +43,8 @@ pub const COMMANDS: &[Entry] = &[
     config_command::FILE,
     config_command::DUMP,
     config_command::CHECK,
+    man::ENTRY,
+    completions::ENTRY,
 ];
 
 /// Finds a command by its words.

@@ -20,13 +20,13 @@ pub fn main() -> String {
     for entry in COMMANDS {
         let family = entry.name.split_once(' ').map(|(first, _)| first);
         match FAMILIES.iter().find(|family_| Some(family_.name) == family) {
-            None => row(&mut text, 2, 18, &synopsis(entry), entry.brief),
+            None => row(&mut text, 2, 22, &synopsis(entry), entry.brief),
             Some(family) if !told.contains(&family.name) => {
                 told.push(family.name);
                 let verbs: Vec<&str> =
                     members(family.name).map(|entry| &entry.name[family.name.len() + 1..]).collect();
                 let what = format!("{}: {}", family.brief, verbs.join(", "));
-                row(&mut text, 2, 18, &format!("{} COMMAND", family.name), &what);
+                row(&mut text, 2, 22, &format!("{} COMMAND", family.name), &what);
             }
             Some(_) => {}
         }
@@ -126,7 +126,9 @@ fn about(setting: &Setting, entry: &Entry) -> String {
     };
     let again = if setting.list { " May be repeated." } else { "" };
     let value = if setting.kind == Kind::Switch { "=1" } else { "" };
-    format!("{}{default}{again} [{}{value}]", setting.help, setting.variable())
+    // What stands alone begins with a capital, what follows a term does not.
+    let (first, rest) = setting.help.split_at(1);
+    format!("{}{rest}{default}{again} [{}{value}]", first.to_lowercase(), setting.variable())
 }
 
 /// A term and what it means, which begins at a column.

@@ -7,6 +7,7 @@
 mod backup;
 mod claim;
 mod commands;
+mod completions;
 pub mod config;
 mod config_command;
 mod help;
@@ -14,6 +15,8 @@ mod invite;
 mod journal;
 mod limits;
 mod link;
+mod man;
+mod owner;
 mod people;
 mod place;
 mod restore;

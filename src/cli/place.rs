@@ -1,14 +1,21 @@
 //! Where the data is, and how commands get at it beside a running server.
 
 use crate::api::database_path;
+use crate::cli::owner;
 use crate::store::{Db, lock::Lock};
 use std::{
     env,
     path::{Path, PathBuf},
 };
 
-/// The data directory: as told, else where systemd keeps it, else the user's own.
+/// The data directory: as told, else where systemd keeps it, else the user's own. Root goes on as whom it belongs to.
 pub(super) fn data_directory(told: Option<PathBuf>) -> Result<PathBuf, String> {
+    let data = find(told)?;
+    owner::become_owner(&data)?;
+    Ok(data)
+}
+
+fn find(told: Option<PathBuf>) -> Result<PathBuf, String> {
     let below_home =
         || Some(PathBuf::from(env::var_os("HOME").filter(|home| !home.is_empty())?).join(".local/share"));
     let xdg = || {

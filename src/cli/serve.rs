@@ -5,7 +5,7 @@ use crate::api::token;
 use crate::api::{App, Settings, backup, presence, room};
 use crate::cli::config::{self, Listen, Loaded, PORT};
 use crate::cli::words::{ALL, Asked, Entry, Job};
-use crate::cli::{self, prepare_data_directory, print, service::Service};
+use crate::cli::{self, owner, prepare_data_directory, print, service::Service};
 use crate::domain::{Limits, Time};
 use crate::http::address::host_of_origin;
 use crate::http::{Doors, Server, serve};
@@ -71,6 +71,9 @@ fn run(loaded: Loaded) -> Result<(), String> {
     let mut limits = loaded.settings.limits.clone();
     fit_connections_to_descriptors(&mut limits)?;
     let data = prepare_data_directory(loaded.settings.data.clone())?;
+    if let Some(name) = owner::became() {
+        log::info!("{} belongs to {name}: going on as {name}, and not as root", data.display());
+    }
     let sentence = |error: crate::domain::Error| error.to_string();
     let settings = loaded.settings;
     let behaviour = Settings {

@@ -195,3 +195,52 @@ fn a_secret_is_in_a_file_or_a_credential() {
     assert_eq!(refused.status.code(), Some(2), "{:?}", said(&refused));
     assert!(said(&refused).1.contains("DEUCED_METRICS_TOKEN_FILE"), "{:?}", said(&refused));
 }
+
+/// What bash would complete, the last word being the one under the cursor.
+#[track_caller]
+fn completed(script: &str, line: &[&str]) -> Vec<String> {
+    // Outside of a shell at a terminal there is no `compopt`.
+    let call = format!(
+        "compopt() {{ :; }}\n{script}\nCOMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _deuced; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let output =
+        Command::new("bash").args(["-euo", "pipefail", "-c", &call, "bash"]).args(line).output().unwrap();
+    well(&output).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_what_there_is() {
+    let script = well(&run(&["completions", "bash"], ""));
+    let folder = Directory::new();
+    fs::create_dir(folder.0.join("a place")).unwrap();
+    let begin = format!("{}/a", folder.0.display());
+    let place = format!("{}/a place", folder.0.display());
+    for (line, expected) in [
+        (&["deuced", "ser"][..], &["serve"][..]),
+        (&["deuced", "user", "re"], &["reset", "remove"]),
+        (&["deuced", "user", "add", "--ad"], &["--admin"]),
+        (&["deuced", "serve", "--backup-w"], &["--backup-warn-hours"]),
+        (&["deuced", "serve", "--guests", ""], &["yes", "no"]),
+        (&["deuced", "serve", "--limit", "sockets_"], &["sockets_per_user="]),
+        (&["deuced", "serve", "--data", &begin], &[&place]),
+        (&["deuced", "backup", &begin], &[&place]),
+        (&["deuced", "completions", "f"], &["fish"]),
+        (&["deuced", "man", "deuced.t"], &["deuced.toml.5"]),
+        (&["deuced", "user", "child", "ann", "y"], &["yes"]),
+        (&["deuced", "serve", "--listen", "1"], &[]),
+        (&["deuced", "nonsense", "x"], &[]),
+    ] {
+        assert_eq!(completed(&script, line), expected, "{line:?}");
+    }
+    let wrong = run(&["completions", "tcsh"], "");
+    assert_eq!(wrong.status.code(), Some(2), "{:?}", said(&wrong));
+}
+
+#[test]
+fn manual_pages_are_printed() {
+    for (page, title) in [("deuced.8", ".TH DEUCED 8 "), ("deuced.toml.5", ".TH DEUCED.TOML 5 ")] {
+        assert!(well(&run(&["man", page], "")).starts_with(title), "{page}");
+    }
+    let wrong = run(&["man"], "");
+    assert_eq!(wrong.status.code(), Some(2), "{:?}", said(&wrong));
+}

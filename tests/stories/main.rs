@@ -35,6 +35,7 @@ mod metrics;
 mod newcomer;
 mod notification;
 mod origin;
+mod owner;
 mod pace;
 mod patience;
 mod people;

@@ -62,6 +62,11 @@ impl Setting {
         self.key.split_once('.').unwrap_or(("", self.key))
     }
 
+    /// What is in force of it, as the environment would say it.
+    pub fn in_force(&self, settings: &Settings) -> Vec<String> {
+        (self.get)(settings)
+    }
+
     /// What several of it in one variable are parted by: only lists are parted at all.
     pub(super) fn parts<'a>(&self, text: &'a str) -> Vec<&'a str> {
         match self.list {
