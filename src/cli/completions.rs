@@ -8,7 +8,10 @@ use crate::domain::Limits;
 use std::fmt::Write;
 
 /// The shells.
-const SHELLS: [(&str, fn() -> String); 3] = [("bash", bash), ("zsh", zsh), ("fish", fish)];
+const SHELLS: [Named; 3] = [("bash", bash), ("zsh", zsh), ("fish", fish)];
+
+/// The name of a shell, and what makes its completions.
+type Named = (&'static str, fn() -> String);
 
 /// `deuced completions`.
 pub const ENTRY: Entry = Entry {

@@ -15,7 +15,10 @@ use std::fmt::Write;
 const DATE: &str = "2026-11-24";
 
 /// The pages, by the names of their files.
-pub const PAGES: [(&str, fn() -> String); 2] = [("deuced.8", program), ("deuced.toml.5", settings)];
+const PAGES: [Named; 2] = [("deuced.8", program), ("deuced.toml.5", settings)];
+
+/// The name of a page, and what makes it.
+type Named = (&'static str, fn() -> String);
 
 /// `deuced man`.
 pub const ENTRY: Entry = Entry {
@@ -80,7 +83,8 @@ impl Page {
     fn example(&mut self, text: &str) {
         self.0.push_str(".PP\n.nf\n.RS 4\n");
         for line in text.lines() {
-            let _ = writeln!(self.0, "{}", line_of(&escaped(line)));
+            let line = if line.is_empty() { ".sp".to_owned() } else { line_of(&escaped(line)) };
+            let _ = writeln!(self.0, "{line}");
         }
         self.0.push_str(".RE\n.fi\n");
     }
@@ -304,7 +308,8 @@ mod tests {
     #[test]
     fn nothing_in_the_text_is_taken_for_a_macro() {
         let macros = [
-            ".TH ", ".SH ", ".SS ", ".TP", ".PP", ".nf", ".fi", ".RS 4", ".RE", ".B ", ".I ", ".RI ", ".BR ",
+            ".TH ", ".SH ", ".SS ", ".TP", ".sp", ".PP", ".nf", ".fi", ".RS 4", ".RE", ".B ", ".I ", ".RI ",
+            ".BR ",
         ];
         for (_, page) in PAGES {
             for line in page().lines() {
