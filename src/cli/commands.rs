@@ -2,7 +2,8 @@
 
 use super::words::Entry;
 use super::{
-    backup, claim, completions, config_command, invite, limits, man, people, restore, serve, token, user, verify,
+    backup, claim, completions, config_command, invite, limits, man, people, restore, serve, token, user,
+    verify,
 };
 
 /// Commands that begin with the same word.

@@ -2,7 +2,7 @@
 
 use crate::api::database_path;
 use crate::cli::words::{Asked, Choice, DATA, Entry, Job};
-use crate::cli::{data_directory, prepare_data_directory, print, verify};
+use crate::cli::{data_directory, owner, prepare_data_directory, print, verify};
 use crate::domain::{Error, Time};
 use crate::store::restore::{self, Comparison};
 use crate::store::{backup, lock::Lock};
@@ -55,8 +55,12 @@ fn read(asked: Asked) -> Result<Job, String> {
 fn run(settings: &Settings) -> Result<(), String> {
     let sentence = |error: Error| error.to_string();
     let file = &settings.file;
-    let copy = backup::verify(file).map_err(sentence)?;
+    // Root may have become somebody by that, who cannot read everything.
     let data = data_directory(settings.data.clone())?;
+    if owner::became().is_some() {
+        std::fs::File::open(file).map_err(|error| owner::explain(file, &error))?;
+    }
+    let copy = backup::verify(file).map_err(sentence)?;
     if settings.dry_run {
         return print(&format!(
             "{}: whole\n{}{}",

@@ -80,6 +80,20 @@ fn what_root_does_on_a_directory_of_somebody_is_theirs() {
     let said = backup();
     assert!(said.status.success(), "{}", words(&said));
     assert_eq!(belongs_to(&target, somebody()), 1);
+    // And it comes back only if they can read it.
+    let copy = fs::read_dir(&target).unwrap().next().unwrap().unwrap().path();
+    let restore = || run(&["restore", copy.to_str().unwrap(), "--yes", "--data", place], "");
+    if somebody() == NOBODY {
+        chown(&copy, Some(0), Some(0)).unwrap();
+        let refused = restore();
+        assert_eq!(refused.status.code(), Some(1), "{}", words(&refused));
+        let line = words(&refused);
+        assert!(line.contains(copy.to_str().unwrap()) && line.contains("nobody"), "{line}");
+        give(&copy);
+    }
+    let said = restore();
+    assert!(said.status.success(), "{}", words(&said));
+    belongs_to(&data.0, somebody());
 }
 
 #[test]
