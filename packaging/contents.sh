@@ -62,5 +62,6 @@ contents() {
     install -d "$doc/examples"
     install -m644 systemd/examples/*.conf systemd/deuced.avahi.service "$doc/examples/"
     install -m644 README.md "$doc/README.md"
+    packaging/sbom.py notices | gzip -9n >"$doc/NOTICES.gz"
     gzip -9nc CHANGELOG.md >"$doc/CHANGELOG.md.gz"
 }

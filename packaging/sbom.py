@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """sbom.py: prints a CycloneDX 1.5 list of what is in the binary, from Cargo.lock and what the crates say of themselves.
 
+`sbom.py notices` prints the licences' texts instead, each once, with the crates that it is for: they have to go with the
+binary.
+
 Only what is compiled in or runs while building counts, for the Linux targets that packages are made for; not what tests
 need. The same commit gives the same bytes."""
 
@@ -53,10 +56,29 @@ def sqlite(package):
     return re.search(rb'#define SQLITE_VERSION\s+"([^"]+)"', text)[1].decode(), hashlib.sha256(text).hexdigest()
 
 
+def notices(packages):
+    """Every text once, with those it is for."""
+    texts = {}
+    for package in packages:
+        folder = Path(package["manifest_path"]).parent
+        files = sorted(file for file in folder.iterdir() if re.match(r"(?i)(license|licence|copying|copyright|notice|unlicense)", file.name))
+        for file in files:
+            if file.is_file():
+                text = file.read_text(errors="replace").strip()
+                texts.setdefault(text, set()).add(f"{package['name']} {package['version']}")
+        if not files:
+            texts.setdefault(f"(no text of its own: {package['license']})", set()).add(f"{package['name']} {package['version']}")
+    for text, owners in sorted(texts.items(), key=lambda item: sorted(item[1])):
+        print(f"{'=' * 100}\n{', '.join(sorted(owners))}\n{'-' * 100}\n{text}\n")
+
+
 def main():
     data, hashes = metadata(), lock_hashes()
     graph = reached(data)
     packages = {package["id"]: package for package in data["packages"] if package["id"] in graph}
+    if sys.argv[1:] == ["notices"]:
+        notices(package for key, package in packages.items() if key != data["resolve"]["root"])
+        return
     refs = {key: f"pkg:cargo/{package['name']}@{package['version']}" for key, package in packages.items()}
     components = []
     for key, package in packages.items():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# arm.sh arm64|armhf [BINARY] [STORY…]: the stories against a server for ARM, which qemu runs here. The stories themselves
-# are this machine's own build; BINARY is what packaging/build.sh made unless one is named (ARM_BIN).
+# arm.sh arm64|armhf [STORY…]: the stories against a server for ARM, which qemu runs here. The stories themselves are this
+# machine's own build; the server is what packaging/build.sh made, of the profile ARM_PROFILE for armhf, or ARM_BIN.
 #
 # Which stories cannot hold under emulation, and why, is in tests/emulation.txt; they are counted and named at the end.
 # `--smoke` in place of stories runs a few that go through every floor once.
@@ -21,7 +21,9 @@ armhf)
     ;;
 *) echo "tests/arm.sh: $architecture?"; exit 1 ;;
 esac
-binary=${ARM_BIN:-$PWD/target/arm/$target/release/deuced}
+profile=release
+[ "$architecture" = arm64 ] || profile=${ARM_PROFILE:-release}
+binary=${ARM_BIN:-$PWD/target/arm/$target/$profile/deuced}
 [ -x "$binary" ] || { echo "tests/arm.sh: there is no $binary; packaging/build.sh $target makes it"; exit 1; }
 
 # That it is what it is taken for.

@@ -92,9 +92,10 @@ pub fn add(
     if count(tx)? >= limits.users {
         return Err(Error::forbidden(format!("This server takes no more than {} people", limits.users)));
     }
+    let email = user::email_of(name);
     let new = NewUser {
         uid: &user::uid_of(name),
-        email: Some(&user::email_of(name)),
+        email: Some(&email),
         first_name: name,
         password,
         admin: standing == Standing::Owner,
