@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build-tarball.sh BINARY ARCH FOLDER: makes FOLDER/deuced-VERSION-ARCH.tar.gz, for systems without the .deb: the same
+# build-tarball.sh BINARY ARCH FOLDER: makes FOLDER/deuced-VERSION-ARCH.tar.xz, for systems without the .deb: the same
 # files and install.sh. Reproducible, like build-deb.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,4 +26,4 @@ echo "$arch" >"$tree/ARCH"
 echo "${enabled[*]}" >"$tree/UNITS"
 (cd "$tree" && find . -type f ! -name SHA256SUMS -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum >SHA256SUMS)
 tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -cf - "$name" |
-    gzip -9n >"$out/$name.tar.gz"
+    xz -9e -T1 >"$out/$name.tar.xz"

@@ -46,6 +46,9 @@ contents() {
 
     install -Dm755 "$binary" "$tree/$prefix/bin/deuced"
     written "$tree/$settings/deuced.toml" says config file
+    # Where an installed diary is, also for root's commands, which nobody hands a STATE_DIRECTORY.
+    sed -i 's|^#data = ""$|data = "/var/lib/deuced"|' "$tree/$settings/deuced.toml"
+    grep -q '^data = "/var/lib/deuced"$' "$tree/$settings/deuced.toml" || { echo "packaging: the settings have no data" >&2; return 1; }
     written "$tree/$prefix/share/man/man8/deuced.8" says man deuced.8
     written "$tree/$prefix/share/man/man5/deuced.toml.5" says man deuced.toml.5
     gzip -9n "$tree/$prefix"/share/man/man[58]/*

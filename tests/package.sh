@@ -36,7 +36,7 @@ for arch in "${!binaries[@]}"; do
         packaging/build-deb.sh "$binary" "$arch" "$folder" >/dev/null
         packaging/build-tarball.sh "$binary" "$arch" "$folder"
     done
-    for file in "deuced_${version}_$arch.deb" "deuced-$version-$arch.tar.gz"; do
+    for file in "deuced_${version}_$arch.deb" "deuced-$version-$arch.tar.xz"; do
         cmp "$out/$file" "$out/again/$file" || fail "$file is not the same when it is made again"
         size=$(stat -c %s "$out/$file")
         [ "$size" -le 2500000 ] || fail "$file has $size bytes, more than 2,500,000"
@@ -87,7 +87,7 @@ VERSION=0.0.9 packaging/build-tarball.sh "$native" "$here" "$out/old"
 foreign=$([ "$here" = arm64 ] && echo amd64 || echo arm64)
 mkdir -p "$out/foreign"
 cp -r "$out/old" "$out/foreign/work"
-tar -C "$out/foreign/work" -xf "$out/old/deuced-0.0.9-$here.tar.gz"
+tar -C "$out/foreign/work" -xf "$out/old/deuced-0.0.9-$here.tar.xz"
 echo "$foreign" >"$out/foreign/work/deuced-0.0.9-$here/ARCH"
 mv "$out/foreign/work/deuced-0.0.9-$here" "$out/foreign/tarball"
 dpkg-deb --raw-extract "$out/old/deuced_0.0.9_$here.deb" "$out/foreign/deb"
@@ -97,7 +97,7 @@ rm -rf "$out/foreign/work" "$out/foreign/deb"
 
 cp "$out/deuced_${version}_$here.deb" "$out/new.deb"
 cp "$out/old/deuced_0.0.9_$here.deb" "$out/old.deb"
-cp "$out/deuced-$version-$here.tar.gz" "$out/new.tar.gz"
-cp "$out/old/deuced-0.0.9-$here.tar.gz" "$out/old.tar.gz"
+cp "$out/deuced-$version-$here.tar.xz" "$out/new.tar.xz"
+cp "$out/old/deuced-0.0.9-$here.tar.xz" "$out/old.tar.xz"
 bash tests/boot/boot.sh --share "$out=/packages" tests/package/deb.sh "$version"
 bash tests/boot/boot.sh --share "$out=/packages" tests/package/tarball.sh "$version"

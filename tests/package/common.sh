@@ -27,11 +27,12 @@ is() { [ "$(systemctl "$1" "$2" 2>/dev/null)" = "$3" ] || { systemctl status "$2
 ann() { curl -fsS -m 10 -b /tmp/ann -c /tmp/ann -H 'Content-Type: application/json' "$@"; }
 claims() {
     ann "$url/api/claim" -d "{\"secret\":\"$1\",\"username\":\"Ann\",\"password\":\"correct horse battery\"}" &&
-        ann "$url/api/groups" -d '{"name":"Home"}' && ann "$url/api/deuces" -d '{"location":"Home","thoughts":"kept"}'
+        group=$(ann "$url/api/groups" -d '{"name":"Home"}' | sed 's/^{"id":"\([^"]*\)".*/\1/') &&
+        ann "$url/api/deuces" -d "{\"groupIds\":[\"$group\"],\"location\":\"Home\",\"thoughts\":\"kept\"}"
 }
 keeps() { ann "$url/api/deuces?limit=10" | grep -q '"thoughts":"kept"'; }
 logs_in() { ann "$url/api/login" -d '{"username":"Ann","password":"correct horse battery"}'; }
-backups() { find /var/lib/deuced/backups -name '*.db' 2>/dev/null | wc -l; }
+backups() { find /var/lib/deuced -path '*/backups/*.db' | wc -l; }
 
 # Puts a diary of schema 12 in place of the one that is there; the server does not run.
 earlier_diary() {
