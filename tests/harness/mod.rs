@@ -31,7 +31,7 @@ use std::time::Duration;
 
 /// How long anything may take before it counts as never. Generous, because it is only waited out
 /// in tests that fail.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `act` on `count` threads that start at the same moment, and collects what they return.
 pub fn together<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
