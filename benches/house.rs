@@ -11,6 +11,8 @@ mod attack;
 mod attacks;
 #[path = "house/audience.rs"]
 mod audience;
+#[path = "house/backup.rs"]
+mod backup;
 #[path = "house/bare.rs"]
 mod bare;
 #[path = "house/chat.rs"]
@@ -91,6 +93,7 @@ fn run(command: &str, options: &Options) -> Outcome<()> {
     }
     match command {
         "attack" => attack::run(options),
+        "backup" => backup::run(options),
         "post" => post::run(options),
         "get" => get::run(options),
         "latency" => latency::run(options),

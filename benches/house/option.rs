@@ -22,6 +22,7 @@ usage: cargo bench --bench house -- COMMAND [OPTION VALUE]...
   storm     1,000 sockets dropped and back at once
 
   attack    what strangers can do: memory, threads, descriptors, and how long others wait meanwhile
+  backup    how late the loop is while 200 MB are copied and entries are logged
 
   sockets   deliver, household, idle, chat, stall and storm
   all       rest, get, post, latency, sockets and attack

@@ -3,7 +3,7 @@
  *
  * The file named by FAULT_FILE holds one letter: S a sync fails, B a sync waits until the letter is
  * gone, F the disk is full, E a write fails; small ones mean the same for copies that are being made
- * (`.partial`). Anything else: all is well.
+ * (`.partial`). V: whoever asks how much space there is hears of none. Anything else: all is well.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -64,4 +65,20 @@ ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
 
 ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) {
     return pwrite64(file, bytes, count, at);
+}
+
+int statvfs(const char *path, struct statvfs *found) {
+    static int (*real)(const char *, struct statvfs *);
+    if (!real) real = dlsym(RTLD_NEXT, "statvfs");
+    int outcome = real(path, found);
+    if (outcome == 0 && fault() == 'V') found->f_bavail = found->f_bfree = 0;
+    return outcome;
+}
+
+int statvfs64(const char *path, struct statvfs64 *found) {
+    static int (*real)(const char *, struct statvfs64 *);
+    if (!real) real = dlsym(RTLD_NEXT, "statvfs64");
+    int outcome = real(path, found);
+    if (outcome == 0 && fault() == 'V') found->f_bavail = found->f_bfree = 0;
+    return outcome;
 }

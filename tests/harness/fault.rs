@@ -30,6 +30,8 @@ pub enum Fault {
     CopySyncFails,
     /// Syncing a copy takes until the fault is over.
     CopySyncWaits,
+    /// Nothing has been written yet, but there is no space.
+    NoSpace,
 }
 
 /// The switch of one server's card.
@@ -66,6 +68,7 @@ impl Card {
             Fault::CopyFails => "e",
             Fault::CopySyncFails => "s",
             Fault::CopySyncWaits => "b",
+            Fault::NoSpace => "V",
         };
         // Renamed into place: the server must never find the file empty.
         let fresh = self.switch.with_extension("new");

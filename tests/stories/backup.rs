@@ -184,6 +184,38 @@ fn a_failed_attempt_removes_nothing() {
 }
 
 #[test]
+fn space_is_looked_at_before_anything_is_written() {
+    let mut server = Server::setup().start_claimed();
+    let zoe = server.device("Zoe");
+    let (card, _) = Card::under(Server::setup());
+    let place = Directory::new();
+    let good = backup(&server, &place.0, &[]);
+    card.set(Fault::NoSpace);
+    let run = |words: &[&str]| {
+        let mut command = server::command();
+        command.args(words).args(["--data", server.data_text()]);
+        server::finish(command.envs(card.environment()), "")
+    };
+    let output = run(&["backup", place.0.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let words = format!("there is too little space in {}: a copy needs ", place.0.display());
+    assert!(said(&output).contains(&words) && said(&output).contains("0 MB are free"), "{}", said(&output));
+    assert_eq!(names(&place.0).len(), 1);
+    wait_for_health(&server, |health| health["ok"] == false);
+    assert!(heard(&zoe)[0]["message"].as_str().unwrap().contains(&words), "{:?}", heard(&zoe));
+    server.terminate();
+    let before = names(server.data());
+    let output = {
+        let mut command = server::command();
+        command.args(["restore", good.to_str().unwrap(), "--yes", "--data", server.data_text()]);
+        server::finish(command.envs(card.environment()), "")
+    };
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("there is too little space in "), "{}", said(&output));
+    assert_eq!(names(server.data()), before, "as it was");
+}
+
+#[test]
 fn a_copy_that_was_cut_off_is_cleared_away_by_the_next() {
     let server = Server::setup().start_claimed();
     let place = Directory::new();

@@ -64,5 +64,6 @@ mod story;
 mod throttle;
 mod torn;
 mod transcript;
+mod upgrade;
 mod user;
 mod web;
