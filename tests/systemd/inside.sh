@@ -57,6 +57,7 @@ done
 say "started"
 check "the account is made" systemd-sysusers deuced.conf
 check "and can be made again" systemd-sysusers deuced.conf
+mkdir /etc/deuced && deuced config file >/etc/deuced/deuced.toml
 systemctl daemon-reload
 drop_in deuced.service test <<<$'[Service]\nEnvironment=DEUCED_OPEN=1\nEnvironment=DEUCED_LIMIT="api_requests_per_minute=1000000 deuces_per_minute=1000000 deuces_per_day=1000000"\nRestartSec=100ms'
 check "start waits until it is ready" systemctl start deuced.service
@@ -90,6 +91,8 @@ group=$(login /api/groups -d '{"name":"Home"}' | python3 -c 'import json, sys; p
 log() { login /api/deuces -d "{\"groupId\":\"$group\",\"location\":\"Home\",\"thoughts\":\"$1\"}"; }
 entries() { login "/api/groups/$group" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["entries"]))'; }
 check "an entry is written" log one
+check "root may look after accounts beside it" deuced user list --data $data
+same "and leaves nothing of root's behind" "$(find $data ! -user deuced)" ""
 drop_in deuced.service watchdog <<<$'[Service]\nWatchdogSec=2'
 systemctl restart deuced
 sleep 4.5
@@ -149,6 +152,15 @@ refuse "and nobody who comes from elsewhere" outside
 no_drop_in deuced.service lan-only
 systemctl restart deuced
 check "who is heard without it" outside
+systemctl stop deuced
+mkdir -p "$units/deuced.socket.d" && sed 's/^\[Service\]/[Socket]/' systemd/examples/lan-only.conf >"$units/deuced.socket.d/lan-only.conf"
+systemctl daemon-reload
+check "the same for the socket" systemctl start deuced.socket
+check "answers this machine" get /api/health
+refuse "and nobody who comes from elsewhere" outside
+systemctl stop deuced.socket deuced.service
+no_drop_in deuced.socket lan-only
+systemctl start deuced
 
 say "a secret that only root can read"
 install -d -m 700 /etc/credstore && (umask 077 && echo "a-secret-of-the-household-0123456789" >/etc/credstore/deuced.metrics_token)
@@ -163,11 +175,20 @@ check "a backup beside the running server" systemctl start deuced-backup.service
 copies() { find "$1" -name '*.db' 2>/dev/null | wc -l; }
 same "is one file" "$(copies $data/backups)" 1
 same "of its own" "$(stat -c %a:%U "$(find $data/backups -name '*.db')")" 600:deuced
+copy=$(find $data/backups -name '*.db')
+check "is whole and can be read" deuced verify "$copy"
 check "the timer" systemctl start deuced-backup.timer
 has "has a next time" "$(systemctl list-timers --no-pager deuced-backup.timer)" "deuced-backup.service"
 systemctl stop deuced
 systemctl reset-failed deuced || true
 check "a backup while the server does not run" systemctl start deuced-backup.service
+before=$(systemctl start deuced && entries)
+check "an entry more" log three
+systemctl stop deuced
+check "root puts the copy in the place of the diary" deuced restore "$copy" --yes --data $data
+same "nothing of it is root's" "$(find $data ! -user deuced)" ""
+check "and the server starts with it" systemctl start deuced
+same "as it was" "$(entries)" "$before"
 mkdir -p "$units/deuced-backup.service.d" /mnt/backup && cp systemd/examples/backup-usb.conf "$units/deuced-backup.service.d/"
 systemctl daemon-reload
 refuse "without the disk there is none" systemctl start deuced-backup.service
