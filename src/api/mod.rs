@@ -22,6 +22,7 @@ pub mod password;
 pub mod people;
 pub mod picture;
 pub mod presence;
+pub mod proof;
 pub mod qr;
 pub mod reaction;
 pub mod right;

@@ -2,8 +2,8 @@
 
 use super::words::Entry;
 use super::{
-    backup, claim, completions, config_command, invite, limits, man, people, restore, serve, token, user,
-    verify,
+    backup, claim, completions, config_command, doctor, invite, limits, man, people, restore, serve, status, token,
+    user, verify,
 };
 
 /// Commands that begin with the same word.
@@ -40,6 +40,8 @@ pub const COMMANDS: &[Entry] = &[
     backup::ENTRY,
     verify::ENTRY,
     restore::ENTRY,
+    status::ENTRY,
+    doctor::ENTRY,
     limits::ENTRY,
     config_command::FILE,
     config_command::DUMP,

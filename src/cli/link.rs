@@ -32,7 +32,7 @@ pub(super) fn places(address: SocketAddr) -> Vec<String> {
 pub(super) fn server_of(data: &Path, port: u16) -> (SocketAddr, bool) {
     let by_default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     // A server that was killed leaves its address behind, but not its lock.
-    if Lock::take(data).is_ok() {
+    if !Lock::is_taken(data) {
         return (by_default, false);
     }
     let told = fs::read_to_string(data.join("address")).ok();

@@ -289,7 +289,7 @@ fn limit_threads_and_arenas() {
 }
 
 /// Tests that need next week, or a Pi that woke up in 1970, say so here. Not for people.
-fn shift_clock() -> Result<(), String> {
+pub(super) fn shift_clock() -> Result<(), String> {
     let Ok(text) = env::var("DEUCED_CLOCK_OFFSET_SECONDS") else { return Ok(()) };
     let seconds = text.parse().map_err(|_| "DEUCED_CLOCK_OFFSET_SECONDS: a number of seconds".to_owned())?;
     crate::domain::time::shift_clock(seconds);

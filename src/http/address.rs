@@ -54,6 +54,8 @@ fn same_prefix(left: u128, right: u128, bits: u32) -> bool {
 pub struct Peer {
     /// The client's address.
     pub address: IpAddr,
+    /// Who the connection itself comes from: the client, or a proxy.
+    pub neighbour: IpAddr,
     /// Whether the client speaks https, to a proxy we trust.
     pub https: bool,
     /// The lower-case authority the client asked that proxy for, where the proxy says so.
@@ -73,13 +75,14 @@ impl Peer {
     pub fn of(address: IpAddr, headers: &Headers, trusted: &[Network]) -> Peer {
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
         if !is_trusted(address) {
-            return Peer { address, https: false, host: None };
+            return Peer { address, neighbour: address, https: false, host: None };
         }
         // A proxy writes one of the two, and passes on what a client wrote of the other. Where they contradict each
         // other, nobody knows which is which, and neither counts.
         let (new, old) = (forwarded(headers, is_trusted), x_forwarded(headers, is_trusted));
         Peer {
             address: agreed(new.address, old.address).unwrap_or(address),
+            neighbour: address,
             https: agreed(new.https, old.https).unwrap_or(false),
             host: agreed(new.host, old.host),
         }

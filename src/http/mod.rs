@@ -26,6 +26,7 @@ pub mod scope;
 pub mod serve;
 pub mod share;
 pub mod shield;
+mod sight;
 mod target;
 pub mod upgrade;
 

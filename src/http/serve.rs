@@ -14,7 +14,7 @@ use crate::http::ledger::Ledger;
 use crate::http::message::{Headers, Refusal, Request, Response};
 use crate::http::router::{self, Target, Verb};
 use crate::http::share::{Counted, Share};
-use crate::http::{Server, auth, codec, upgrade};
+use crate::http::{Server, auth, codec, sight, upgrade};
 use crate::io::Listener;
 use crate::ws::talk::{Talk, Visitor};
 use crate::ws::{self, close, session::Opening};
@@ -170,6 +170,7 @@ impl Server {
             Refusal { status: 503, message: "Too many uploads, please try again in a moment" };
         const TOO_LARGE: Refusal = Refusal { status: 413, message: "request entity too large" };
         const FILE_TOO_LARGE: Refusal = Refusal { status: 413, message: "File too large" };
+        let target_is_picture = target.verb(head.method) == Some(Verb::SetPicture);
         let caller = match target.verb(head.method) {
             // A device may not, so it takes no place.
             Some(Verb::SetPicture) => {
@@ -181,7 +182,9 @@ impl Server {
         let limits = self.app.limits();
         let errand = Errand { target, upload: None, carried_out: None };
         let Some(caller) = caller else {
-            let most = limits.body_bytes;
+            // Whoever can read the data may try whether a picture would come through. It is refused when it is here.
+            let tries = target_is_picture && sight::is_proven(self, &head.headers);
+            let most = if tries { limits.picture_bytes + MULTIPART_OVERHEAD } else { limits.body_bytes };
             return Ok(Verdict::Receive { most, too_large: TOO_LARGE, counted: true, errand });
         };
         // Nobody may take more than half of the places.

@@ -267,7 +267,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// The proof that the server understood (RFC 6455 section 4.2.2).
-fn accept_key(key: &str) -> String {
+pub fn accept_key(key: &str) -> String {
     let mut hasher = Sha1::new();
     hasher.update(key.as_bytes());
     hasher.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");

@@ -5,6 +5,7 @@
 //! of the event itself; its executor, channels and pool are used as they are. No other floor names
 //! a reactor, a timer or a descriptor, so that this folder can be replaced alone.
 
+pub mod disk;
 pub mod lan;
 pub mod net;
 pub mod notify;
@@ -32,4 +33,12 @@ pub fn full_host_name() -> Option<String> {
     let end = bytes.iter().position(|byte| *byte == 0)?;
     let name = std::str::from_utf8(&bytes[..end]).ok()?;
     (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Whether the kernel believes that the clock is right, as whoever sets it has told it (`adjtimex(2)`).
+pub fn is_clock_synchronised() -> bool {
+    // SAFETY: all bytes zero is a structure that asks for nothing to be changed; the kernel fills it in.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    let told = unsafe { libc::adjtimex(&raw mut state) };
+    told >= 0 && told != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0
 }

@@ -3,7 +3,7 @@
 use crate::domain::{Error, Result};
 use std::{
     fs::File,
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -47,6 +47,26 @@ impl Lock {
             return Err(Error::unavailable(taken()));
         }
         Ok(Lock { _file: file })
+    }
+
+    /// Whether somebody has the lock. Makes no file, and whoever takes it in this very moment is refused.
+    pub fn is_taken(directory: &Path) -> bool {
+        let Ok(file) = File::open(Lock::path(directory)) else { return false };
+        // SAFETY: the descriptor is open for as long as the file lives.
+        unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) != 0 }
+    }
+
+    /// The process that has the lock, by what the kernel says of locks (`/proc/locks`).
+    pub fn holder(directory: &Path, locks: &str) -> Option<u32> {
+        let about = std::fs::metadata(Lock::path(directory)).ok()?;
+        let (major, minor) = (libc::major(about.dev()), libc::minor(about.dev()));
+        let place = format!("{major:02x}:{minor:02x}:{}", about.ino());
+        locks.lines().find_map(|line| {
+            // 1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let ours = words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&place.as_str());
+            ours.then(|| words[4].parse().ok())?
+        })
     }
 
     /// Where the lock of a data directory is.

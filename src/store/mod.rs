@@ -15,6 +15,7 @@ pub mod invite;
 pub mod link;
 pub mod location;
 pub mod lock;
+pub mod look;
 pub mod member;
 pub mod message;
 pub mod migration;

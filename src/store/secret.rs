@@ -14,6 +14,11 @@ pub fn device_key(tx: &Tx<'_>) -> Result<Vec<u8>> {
     ensure(tx, "device")
 }
 
+/// The secret that devices' signing keys are made from; `None` before the first start.
+pub fn find_device_key(db: &Db) -> Result<Option<Vec<u8>>> {
+    find(db, "device")
+}
+
 fn ensure(tx: &Tx<'_>, name: &str) -> Result<Vec<u8>> {
     if let Some(key) = find(tx, name)? {
         return Ok(key);

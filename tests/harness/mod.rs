@@ -17,6 +17,7 @@ pub mod fault;
 pub mod golden;
 pub mod native;
 pub mod picture;
+pub mod relay;
 pub mod server;
 pub mod socket;
 pub mod wire;

@@ -4,6 +4,7 @@ use super::Call;
 use crate::domain::Time;
 use crate::http::error::Result;
 use crate::http::message::Response;
+use crate::http::sight;
 use serde_json::json;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ pub fn show(call: &Call<'_>) -> Result<Response> {
     let sockets = app.hub.counters();
     let turns = crate::io::meter();
     let (backups, now) = (app.backups.borrow(), Time::now());
-    let body = json!({
+    let mut body = json!({
         "ok": well,
         "status": if well { "ok" } else { "error" },
         "db": if well { "ok" } else { "error" },
@@ -40,5 +41,8 @@ pub fn show(call: &Call<'_>) -> Result<Response> {
         "arch": std::env::consts::ARCH,
         "environment": "production",
     });
+    if let Some(seen) = sight::of(call.server, &call.request, &call.peer) {
+        body["seen"] = seen;
+    }
     Ok(Response::json(if well { 200 } else { 503 }, body.to_string()))
 }
