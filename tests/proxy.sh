@@ -111,7 +111,7 @@ caddy_with() {
         -e "s|127.0.0.1:8222|$place|" <<<"$2")
     mkdir -p "$home/$1-caddy"
     printf '{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n%s\n' "$config" >"$home/$1-caddy/Caddyfile"
-    HOME=$home/caddy XDG_DATA_HOME=$home/caddy XDG_CONFIG_HOME=$home/caddy caddy run --adapter caddyfile \
+    HOME=$home/authority XDG_DATA_HOME=$home/authority XDG_CONFIG_HOME=$home/authority caddy run --adapter caddyfile \
         --config "$home/$1-caddy/Caddyfile" >"$home/$1-caddy.log" 2>&1 &
     processes+=($!)
     listens "$port"
@@ -195,7 +195,7 @@ nginx_with impatient "$(grep -v _timeout <<<"$nginx_snippet")"
 (wait=70 doctor; echo "$said" >"$home/impatient.said") &
 impatient=$!
 caddy_with patient "$caddy_snippet"
-(roots=$home/caddy/caddy/pki/authorities/local/root.crt wait=70 doctor; echo "$said" >"$home/patient-caddy.said") &
+(roots=$home/authority/caddy/pki/authorities/local/root.crt wait=70 doctor; echo "$said" >"$home/patient-caddy.said") &
 patient_caddy=$!
 
 echo "== nginx"
@@ -220,7 +220,7 @@ nginx_with short "$(sed 's/_timeout 1h/_timeout 2s/' <<<"$nginx_snippet")"
 wait=8 says "the proxy ended a socket on which nobody had spoken for" "nginx, short timeout"
 
 echo "== Caddy"
-roots=$home/caddy/caddy/pki/authorities/local/root.crt
+roots=$home/authority/caddy/pki/authorities/local/root.crt
 deuced caddy "${trust[@]}"
 caddy_with good "$caddy_snippet"
 works Caddy caddy "${trust[@]}"
