@@ -111,7 +111,7 @@ caddy_with() {
         -e "s|127.0.0.1:8222|$place|" <<<"$2")
     mkdir -p "$home/$1-caddy"
     printf '{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n%s\n' "$config" >"$home/$1-caddy/Caddyfile"
-    HOME=$home/authority XDG_DATA_HOME=$home/authority XDG_CONFIG_HOME=$home/authority caddy run --adapter caddyfile \
+    HOME=$home/caddy XDG_DATA_HOME=$home/caddy XDG_CONFIG_HOME=$home/caddy caddy run --adapter caddyfile \
         --config "$home/$1-caddy/Caddyfile" >"$home/$1-caddy.log" 2>&1 &
     processes+=($!)
     listens "$port"
@@ -195,7 +195,7 @@ nginx_with impatient "$(grep -v _timeout <<<"$nginx_snippet")"
 (wait=70 doctor; echo "$said" >"$home/impatient.said") &
 impatient=$!
 caddy_with patient "$caddy_snippet"
-(roots=$home/authority/caddy/pki/authorities/local/root.crt wait=70 doctor; echo "$said" >"$home/patient-caddy.said") &
+(roots=$home/caddy/caddy/pki/authorities/local/root.crt wait=70 doctor; echo "$said" >"$home/patient-caddy.said") &
 patient_caddy=$!
 
 echo "== nginx"
@@ -220,7 +220,7 @@ nginx_with short "$(sed 's/_timeout 1h/_timeout 2s/' <<<"$nginx_snippet")"
 wait=8 says "the proxy ended a socket on which nobody had spoken for" "nginx, short timeout"
 
 echo "== Caddy"
-roots=$home/authority/caddy/pki/authorities/local/root.crt
+roots=$home/caddy/caddy/pki/authorities/local/root.crt
 deuced caddy "${trust[@]}"
 caddy_with good "$caddy_snippet"
 works Caddy caddy "${trust[@]}"
@@ -236,7 +236,7 @@ spoilt no-upgrade 's/header_up -Forwarded/header_up -Upgrade/' "the proxy does n
 spoilt no-client 's/header_up -Forwarded/header_up -X-Forwarded-For/' "does not say who its clients are (no X-Forwarded-For)"
 spoilt no-scheme 's/header_up -Forwarded/header_up -X-Forwarded-Proto/' "does not say that its clients speak https (no X-Forwarded-Proto)"
 spoilt small-body 's/max_size 6MB/max_size 1MB/' "the proxy lets no pictures of 5.2 MB through"
-spoilt no-host 's/header_up -Forwarded/header_up Host backend/' "the proxy changed the name: localhost:"
+spoilt no-host 's/header_up -Forwarded/header_up Host backend\n\theader_up -X-Forwarded-Host/' "the proxy changed the name: localhost:"
 spoilt strangers-word '/header_up -Forwarded/d' "the proxy hands on what clients say of themselves"
 wait=8
 spoilt short 's/header_up -Forwarded/transport http {\n read_timeout 2s\n}/' "the proxy ended a socket on which nobody had spoken for"

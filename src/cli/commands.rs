@@ -2,8 +2,8 @@
 
 use super::words::Entry;
 use super::{
-    backup, claim, completions, config_command, doctor, invite, limits, man, people, restore, serve, status, token,
-    user, verify,
+    backup, claim, completions, config_command, doctor, invite, limits, man, people, restore, serve, status,
+    token, user, verify,
 };
 
 /// Commands that begin with the same word.
