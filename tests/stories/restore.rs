@@ -3,6 +3,7 @@
 
 use crate::harness::{
     Client, Native, Server, Socket,
+    cut::{Dice, Luck, Recorder},
     fault::stop,
     native::Cursor,
     picture,
@@ -448,4 +449,62 @@ fn a_signed_request_is_not_good_again() {
     let (next, newest) =
         read("SELECT seq, (SELECT max(id) FROM token) FROM sqlite_sequence WHERE name = 'token'");
     assert!(next > newest, "the number of the second is not given again: {next} {newest}");
+}
+
+/// How many power cuts, where nobody says.
+const CUTS: usize = 40;
+
+#[test]
+fn whatever_a_power_cut_leaves_of_a_restore_is_the_one_diary_or_the_other() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let cuts = number("DEUCED_CYCLES").map_or(CUTS, |cycles| (cycles as usize / 4).max(1));
+    let seed = number("DEUCED_SEED").unwrap_or(20_261_124);
+    let mut server = Server::setup().start_claimed();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    ann.log(&home, "before");
+    let earlier = upload(&ann);
+    let place = Directory::new();
+    let copy = backup(server.data(), &place.0);
+    ann.log(&home, "after");
+    let later = upload(&ann);
+    server.kill9();
+    let recorder = Recorder::begin(server.data());
+    let mut command = server::command();
+    command.args(["restore", copy.to_str().unwrap(), "--yes", "--data", server.data_text()]);
+    works(&server::finish(command.envs(recorder.environment()), ""));
+    let recording = recorder.end();
+    assert!(recording.syncs() > 15, "{} syncs", recording.syncs());
+    let (mut old, mut new) = (0, 0);
+    for cut in 0..cuts {
+        let mut dice = Dice::new(seed + cut as u64);
+        let mut card = recording.card();
+        // Most of the record is the copy being read in; what is decided and follows from it is at its end.
+        let moments = recording.moments();
+        let late = dice.below(4) > 0;
+        card.go_to(if late { moments - dice.below(moments.min(60)) } else { dice.below(moments + 1) });
+        let luck = Luck::draw(&mut dice);
+        let left = Server::setup().start_on(|data| card.cut(luck, &mut dice, data));
+        let ann = left.nobody().gadget(&ann.token());
+        let pictures = [&earlier, &later].map(|path| ann.request("GET", path).send_to_troubled().status);
+        let scene = format!("cut {cut} of seed {seed}, {luck:?}");
+        match ann.thoughts_in(&home).as_slice() {
+            [after, before] if after == "after" && before == "before" => {
+                assert_eq!(pictures, [404, 200], "{scene}");
+                old += 1;
+            }
+            [before] if before == "before" => {
+                assert_eq!(pictures, [200, 404], "{scene}");
+                let kept = asides(left.data());
+                assert_eq!(kept.len(), 1, "{scene}");
+                let kept = kept[0].join("deuced.db");
+                let whole = works(&server::run(&["verify", kept.to_str().unwrap()], ""));
+                assert!(whole.contains("entries       2"), "{scene}: {whole}");
+                new += 1;
+            }
+            other => panic!("{scene}: {other:?}"),
+        }
+    }
+    println!("{cuts} power cuts: {old} times the old diary, {new} times the new one");
+    assert!(old > 0 && new > 0, "{old} times the old one, {new} times the new one");
 }
