@@ -184,6 +184,28 @@ fn a_failed_attempt_removes_nothing() {
 }
 
 #[test]
+fn a_diary_on_a_full_card_can_still_be_copied_to_another() {
+    let (card, setup) = Card::under(Server::setup());
+    let server = setup.start_claimed();
+    let place = Directory::new();
+    let ann = server.person("Ann");
+    ann.log(&ann.found("Home"), "before");
+    card.set(Fault::Full);
+    let mut command = server::command();
+    command.args(["backup", place.0.to_str().unwrap(), "--data", server.data_text()]);
+    let output = server::finish(command.envs(card.environment()), "");
+    assert!(output.status.success(), "{}", said(&output));
+    // It could not be noted, and that is said.
+    assert!(said(&output).contains("the server was not told of this"), "{}", said(&output));
+    let copy = place.0.join(&names(&place.0)[0]);
+    let whole = server::run(&["verify", copy.to_str().unwrap()], "");
+    assert!(said(&whole).contains("entries       1"), "{}", said(&whole));
+    card.set(Fault::None);
+    backup(&server, &place.0, &[]);
+    wait_for_health(&server, |health| health["ageSeconds"].is_u64() && health["ok"] == true);
+}
+
+#[test]
 fn space_is_looked_at_before_anything_is_written() {
     let mut server = Server::setup().start_claimed();
     let zoe = server.device("Zoe");
