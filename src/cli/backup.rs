@@ -118,12 +118,27 @@ fn give_way() {
 
 /// Has the attempt remembered and the server told, as far as possible: where the card is full or broken, it is not.
 fn note(data: &Path, limits: &Limits, attempt: &Attempt) {
-    let noted = Db::open_beside(&database_path(data))
-        .and_then(|db| db.write_now(|tx| known::note(tx, limits, attempt)));
+    /// A server that writes without a pause leaves hardly a gap; each try waits five seconds for one.
+    const TRIES: u32 = 12;
+    let try_to = || {
+        Db::open_beside(&database_path(data))
+            .and_then(|db| db.write_now(|tx| known::note(tx, limits, attempt)))
+    };
+    let mut noted = try_to();
+    for _ in 1..TRIES {
+        match &noted {
+            Err(error) if is_busy(error) => noted = try_to(),
+            _ => break,
+        }
+    }
     match noted {
         Ok(()) => Lock::knock(data),
         Err(error) => log::warn!("the server was not told of this: {error}"),
     }
+}
+
+fn is_busy(error: &Error) -> bool {
+    error.cause.as_ref().is_some_and(|cause| cause.contains("locked"))
 }
 
 /// The copies in the folder and those made before upgrades, newest first.
