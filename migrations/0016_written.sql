@@ -5,3 +5,10 @@ CREATE TABLE written (
     bytes INTEGER NOT NULL,
     PRIMARY KEY (day, cause)
 ) STRICT, WITHOUT ROWID;
+
+-- What the clock of this machine said last, noted now and then. A clock that says something quite else at the next
+-- start, or from one moment to the next, was set; what was to end then ends as much later or earlier.
+CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at INTEGER NOT NULL
+) STRICT;

@@ -35,6 +35,7 @@ async function send(method, path, body, headers = {}) {
   try {
     response = await fetch(path, { method, headers, body: JSON.stringify(body), signal: abort.signal });
     data = parsed(await response.text());
+    tellStorage(response.headers.get("x-deuced-storage"));
   } catch {
     throw failed("The server cannot be reached. Please try again in a moment.");
   } finally {
@@ -54,6 +55,21 @@ function parsed(text) {
     return JSON.parse(text);
   } catch {
     return null;
+  }
+}
+
+/** A line on top for as long as the server's card is in trouble: every answer says so. */
+function tellStorage(state) {
+  const lines = {
+    full: "The server's disk is full: nothing new can be stored. Reading and deleting still work.",
+    failing: "The server's card does not work: nothing can be stored until it does again.",
+    damaged: "The server's database is damaged: nothing can be stored. Whoever runs the server can restore a backup.",
+  };
+  const line = $("storage");
+  if (line.hidden !== !state || line.dataset.state !== (state ?? "")) {
+    line.dataset.state = state ?? "";
+    line.textContent = state ? (lines[state] ?? "The server's storage is in trouble.") : "";
+    line.hidden = !state;
   }
 }
 

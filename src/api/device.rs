@@ -9,8 +9,7 @@ use crate::api::token::{self, Me};
 use crate::api::{App, group, user};
 use crate::domain::text::{Lines, clean};
 use crate::domain::{
-    Channel, Code, Device, Error, GroupId, Limits, Permit, Permits, Result, Secret, Time, Token, TokenId,
-    UserId,
+    Channel, Code, Device, Error, GroupId, Limits, Permit, Permits, Result, Secret, Token, TokenId, UserId,
 };
 use crate::hub::Ending;
 use crate::store::{self, Db, Tx};
@@ -298,7 +297,7 @@ impl Signed {
 /// `Unauthorized` when nobody did, after the same work.
 pub fn recognise(app: &App, claim: Claim, method: &str, target: &str, body: &[u8]) -> Result<(Me, Signed)> {
     let found = store::token::find_by_id(app.db(), claim.device)?;
-    let found = found.filter(|token| token.permits.is_some() && token.expires_at > Time::now());
+    let found = found.filter(|token| token.permits.is_some() && token.expires_at > app.now());
     let hash = store::device::hash(app.db(), claim.device)?;
     let key = Key::of(&app.device_key, claim.device, &hash.unwrap_or_default());
     let fits = key.verify(&request_text(method, target, claim.counter, body), &claim.signature);

@@ -44,7 +44,7 @@ pub fn create(
 pub fn list(db: &Db, id: GroupId, me: UserId) -> Result<Vec<Invite>> {
     group::place(db, id, me)?;
     right::check(db, me, Act::Invite)?;
-    store::invite::list(db, id, Time::now())
+    store::invite::list(db, id, db.now())
 }
 
 /// Revokes an invite. Its maker may, and admins.
@@ -97,7 +97,7 @@ pub fn is_known(db: &Db, id: InviteId) -> Result<bool> {
 /// # Errors
 /// Those of the storage.
 pub fn preview(db: &Db, id: InviteId) -> Result<Option<Preview>> {
-    let Some(invite) = store::invite::find(db, id)?.filter(|invite| invite.is_open(Time::now())) else {
+    let Some(invite) = store::invite::find(db, id)?.filter(|invite| invite.is_open(db.now())) else {
         return Ok(None);
     };
     let maker = store::user::find_by_uid(db, &invite.created_by)?;

@@ -1,7 +1,7 @@
 //! Links that let somebody choose a password: for who has forgotten theirs, and for accounts that others prepared.
 
 use crate::api::token::{self, Arrival, LoggedIn};
-use crate::domain::{Error, Limits, Link, Result, Secret, Time, UserId};
+use crate::domain::{Error, Limits, Link, Result, Secret, UserId};
 use crate::store::{self, Db, Tx};
 
 /// Makes a link for a person. An earlier one of theirs is good for nothing any more.
@@ -21,7 +21,7 @@ pub fn make(tx: &Tx<'_>, limits: &Limits, user: UserId) -> Result<Link> {
 /// `Forbidden` when it is no link that is good.
 pub fn check(db: &Db, secret: &str) -> Result<UserId> {
     let secret = Secret::parse(secret.trim()).ok_or_else(over)?;
-    store::link::find(db, &secret.hash(), Time::now())?.ok_or_else(over)
+    store::link::find(db, &secret.hash(), db.now())?.ok_or_else(over)
 }
 
 /// Uses a link up: its person has this password from now on, and no other login than the one that begins here.

@@ -30,18 +30,20 @@ pub mod room;
 pub mod session;
 pub mod signature;
 pub mod signed;
+pub mod storage;
 pub mod throttle;
 pub mod thumbnail;
 pub mod token;
 pub mod user;
 pub mod view;
 
-use crate::domain::{Error, Event, Kind, Limits, Person, Result, UserId};
+use crate::domain::{Error, Event, Kind, Limits, Person, Purpose, Result, UserId};
 use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
 pub use crate::store::{Db, Tx};
-use crate::store::{Writer, lock::Lock, writer::Batch};
+use crate::store::{Surroundings, Writer, backup::record, lock::Lock, writer::Batch};
+use crate::store::{clock::Clock, condition::Condition, written::Written};
 use pace::Pace;
 use std::{
     cell::RefCell,
@@ -105,6 +107,7 @@ pub struct App {
     idle_reader: Arc<Mutex<Option<Db>>>,
     db: Db,
     writer: Writer,
+    around: Arc<Surroundings>,
     _lock: Lock,
 }
 
@@ -122,7 +125,13 @@ impl App {
         let first = Db::open(&path)?;
         let token_key = first.write_now(crate::store::secret::token_key)?;
         let device_key = first.write_now(crate::store::secret::device_key)?;
-        let writer = Writer::start(first, limits.store_queue)?;
+        let around = Arc::new(Surroundings {
+            condition: Condition::new(&settings.data, limits.reserve_bytes, limits.free_bytes),
+            written: Written::default(),
+            clock: Clock::start(&first)?,
+        });
+        around.condition.know_copy(record::newest_copy(&first));
+        let writer = Writer::start(first.within(&around), &around, limits.store_queue)?;
         let app = App {
             hub: Hub::new(render, limits.outbox_bytes),
             pace: RefCell::default(),
@@ -142,8 +151,9 @@ impl App {
             token_key,
             device_key,
             idle_reader: Arc::default(),
-            db: Db::open_reader(&path)?,
+            db: Db::open_reader(&path)?.within(&around),
             writer,
+            around,
             settings,
             _lock: lock,
         };
@@ -170,12 +180,12 @@ impl App {
     ///
     /// # Errors
     /// The verb's refusal, or that of the storage; then nothing was changed or told.
-    pub fn write<T, F>(&self, verb: F) -> impl Future<Output = Result<T>> + use<T, F>
+    pub fn write<T, F>(&self, purpose: Purpose, verb: F) -> impl Future<Output = Result<T>> + use<T, F>
     where
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.submit(verb)
+        self.writer.submit(purpose, verb)
     }
 
     /// Carries out a verb that reads a lot, on a worker with a connection of its own.
@@ -187,10 +197,14 @@ impl App {
         verb: impl FnOnce(&Db) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (path, idle) = (self.db.path().to_owned(), self.idle_reader.clone());
+        let around = self.around.clone();
         let read = move || {
             // The lane lets one in at a time, so one connection is enough; it is kept for the next.
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let db = kept.map_or_else(|| Db::open_reader(&path), Ok)?;
+            let db = match kept {
+                Some(db) => db,
+                None => Db::open_reader(&path)?.within(&around),
+            };
             let result = verb(&db);
             *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(db);
             result

@@ -6,7 +6,7 @@
 
 use crate::api::thumbnail::{Bounds, thumbnail};
 use crate::api::{App, user};
-use crate::domain::{Error, Limits, Result, User, UserId, id, token::base64url};
+use crate::domain::{Code, Error, Limits, Result, User, UserId, id, token::base64url};
 use crate::store::{self, Tx};
 use std::{
     collections::HashSet,
@@ -77,11 +77,19 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
+/// A picture that is on the card.
+pub struct Kept {
+    /// Its path on the wire.
+    pub path: String,
+    /// What it takes there.
+    pub bytes: u64,
+}
+
 /// Makes a profile picture of an uploaded one. Its file is on the card when this returns its path.
 ///
 /// # Errors
 /// `Invalid` for what is no picture or too large a one, `Unavailable` when it cannot be written.
-pub fn keep(data: &Path, upload: &[u8], limits: &Limits) -> Result<String> {
+pub fn keep(data: &Path, upload: &[u8], limits: &Limits) -> Result<Kept> {
     let bounds = Bounds { pixels: limits.picture_pixels, ..Bounds::default() };
     let jpeg =
         thumbnail(upload, &bounds).map_err(|refused| Error::invalid(format!("profilePicture: {refused}")))?;
@@ -96,7 +104,12 @@ pub fn keep(data: &Path, upload: &[u8], limits: &Limits) -> Result<String> {
     };
     write().map_err(|error| {
         let _ = fs::remove_file(&path);
-        Error::unavailable("The picture could not be stored").because(error)
+        match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => {
+                Error::new(Code::Full, "The disk is full; the picture was not stored").because(error)
+            }
+            _ => Error::unavailable("The picture could not be stored").because(error),
+        }
     })?;
-    Ok(format!("{PREFIX}{name}"))
+    Ok(Kept { path: format!("{PREFIX}{name}"), bytes: (jpeg.len() as u64).next_multiple_of(4096) })
 }

@@ -72,7 +72,7 @@ pub fn last_use(app: &App, token: TokenId) -> Option<Time> {
 pub fn list(app: &App, me: UserId, current: TokenId) -> Result<Vec<Session>> {
     let (now, open) = (Time::now(), app.hub.tokens());
     let uses = app.uses.borrow();
-    let logins = store::token::list(app.db(), me, now)?.into_iter();
+    let logins = store::token::list(app.db(), me, app.now())?.into_iter();
     let mut sessions: Vec<Session> = logins
         .map(|login| {
             let used = uses.known.get(&login.id);

@@ -4,7 +4,7 @@ use crate::api::right::{self, Act};
 use crate::api::{App, invite, signed, user};
 use crate::domain::user::{Standing, uid_of};
 use crate::domain::{
-    Code, Error, Group, InviteId, Limits, Result, Secret, Time, Token, TokenId, User, UserId,
+    Code, Error, Group, InviteId, Limits, Purpose, Result, Secret, Time, Token, TokenId, User, UserId,
 };
 use crate::hub::Ending;
 use crate::store::{self, Db, Tx};
@@ -78,11 +78,14 @@ pub fn recognise_text(app: &App, text: &str) -> Result<Me> {
     if let Some(secret) = Secret::parse(text) {
         return recognise(app, &secret);
     }
-    let claims = signed::read(text, &app.token_key).filter(|claims| claims.expires_at > Time::now());
-    let claims = claims.ok_or_else(Error::unauthorized)?;
-    // The row decides, so that a logout counts here, too.
+    let claims = signed::read(text, &app.token_key).ok_or_else(Error::unauthorized)?;
+    // The row decides, so that a logout counts here, too. It also knows when it was made after the clock was set.
     let found = store::token::find_proven(app.db(), claims.token, &claims.proof)?;
-    let token = found.filter(|token| token.user == claims.user && token.expires_at > Time::now());
+    let (now, millis) = (app.now(), claims.expires_at.millis() - claims.issued_at.millis());
+    let is_good = |token: &Token| {
+        token.expires_at > now && token.made_at.millis().saturating_add(millis) > now.millis()
+    };
+    let token = found.filter(|token| token.user == claims.user && is_good(token));
     let token = token.ok_or_else(Error::unauthorized)?;
     Ok(Me { user: token.user, token })
 }
@@ -116,12 +119,14 @@ fn proof_of(hash: &[u8; 32]) -> signed::Proof {
 /// `Unauthorized` when it is nobody's.
 pub fn recognise(app: &App, secret: &Secret) -> Result<Me> {
     let hash = secret.hash();
-    let recent = app.recent_logins.borrow().find(&hash);
+    let now = app.now();
+    // One that seems to have ended may have been moved along with the clock.
+    let recent = app.recent_logins.borrow().find(&hash).filter(|token| token.expires_at > now);
     let token = match recent {
         Some(token) => Some(token),
         None => store::token::find(app.db(), &hash)?,
     };
-    let token = token.filter(|token| token.expires_at > Time::now()).ok_or_else(Error::unauthorized)?;
+    let token = token.filter(|token| token.expires_at > now).ok_or_else(Error::unauthorized)?;
     if recent.is_none() {
         app.recent_logins.borrow_mut().remember(hash, token);
     }
@@ -138,7 +143,7 @@ pub fn is_good(app: &App, token: TokenId) -> Result<bool> {
 }
 
 fn find_good(app: &App, token: TokenId) -> Result<Option<Token>> {
-    Ok(store::token::find_by_id(app.db(), token)?.filter(|token| token.expires_at > Time::now()))
+    Ok(store::token::find_by_id(app.db(), token)?.filter(|token| token.expires_at > app.now()))
 }
 
 /// What has to follow when a login's row has changed.
@@ -154,10 +159,10 @@ pub fn ended(app: &App, tokens: &[TokenId], ending: Ending) {
 }
 
 /// Whether a login in use is due to be prolonged. Once a day is enough, and spares the card.
-pub fn due_for_renewal(token: &Token) -> bool {
+pub fn due_for_renewal(app: &App, token: &Token) -> bool {
     const DAY_MILLIS: i64 = 86_400_000;
     // Also when the clock was set back by more than a day. A device does not end by itself.
-    token.permits.is_none() && (Time::now().millis() - token.renewed_at.millis()).abs() >= DAY_MILLIS
+    token.permits.is_none() && (app.now().millis() - token.renewed_at.millis()).abs() >= DAY_MILLIS
 }
 
 /// Prolongs a login.
@@ -177,7 +182,7 @@ fn review(app: &App) -> Result<(Vec<TokenId>, Vec<Token>)> {
     let (mut ended, mut due) = (Vec::new(), Vec::new());
     for id in app.hub.tokens() {
         match find_good(app, id)? {
-            Some(token) if due_for_renewal(&token) => due.push(token),
+            Some(token) if due_for_renewal(app, &token) => due.push(token),
             Some(_) => {}
             None => ended.push(id),
         }
@@ -233,6 +238,9 @@ pub fn begin(tx: &Tx<'_>, limits: &Limits, user: UserId, arrival: &Arrival) -> R
     let person = store::user::find(tx, user)?.ok_or_else(Error::unauthorized)?;
     if person.disabled {
         return Err(wrong());
+    }
+    if arrival.invite.is_some() {
+        tx.check_space_for(Purpose::Join)?;
     }
     let joined = arrival.invite.map(|invite| invite::accept(tx, limits, user, invite)).transpose()?;
     let secret = Secret::new();
@@ -295,7 +303,10 @@ pub fn begin_by_name(tx: &Tx<'_>, limits: &Limits, name: &str, arrival: &Arrival
     let found = store::user::find_by_uid(tx, &uid_of(&name))?;
     let id = match found {
         Some(user) => user.id,
-        None => user::add(tx, limits, &name, None, Standing::Member)?.id,
+        None => {
+            tx.check_space_for(Purpose::AddPerson)?;
+            user::add(tx, limits, &name, None, Standing::Member)?.id
+        }
     };
     begin(tx, limits, id, arrival)
 }

@@ -4,7 +4,7 @@ use crate::api::view::export;
 use crate::api::{group, link, people};
 use crate::domain::text::{Lines, clean, is_invisible};
 use crate::domain::user::Standing;
-use crate::domain::{Error, Kind, Limits, Person, Result, Time, TokenId, User, UserId, user};
+use crate::domain::{Error, Kind, Limits, Person, Result, TokenId, User, UserId, user};
 use crate::store::{self, Db, Tx, user::NewUser};
 
 /// The person, who must still be there.
@@ -176,7 +176,7 @@ pub fn export(db: &Db, me: UserId) -> Result<String> {
     let best = store::member::record(db, me)?;
     let messages = store::message::list_of(db, me)?;
     let notifications = store::notification::list(db, me, 0, u64::MAX >> 1)?;
-    let sessions = store::token::list(db, me, Time::now())?;
+    let sessions = store::token::list(db, me, db.now())?;
     export::export(&export::Export {
         user: &user,
         groups: &groups,

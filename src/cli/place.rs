@@ -2,7 +2,8 @@
 
 use crate::api::database_path;
 use crate::cli::owner;
-use crate::store::{Db, lock::Lock};
+use crate::domain::Code;
+use crate::store::{Db, lock::Lock, reserve};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -55,9 +56,16 @@ pub(super) fn open_database(data: &Path) -> crate::domain::Result<Db> {
 /// Changes the database, and has a server that runs beside take notice at once.
 pub(super) fn change<T>(
     data: &Path,
-    work: impl FnOnce(&crate::store::Tx<'_>) -> crate::domain::Result<T>,
+    work: impl Fn(&crate::store::Tx<'_>) -> crate::domain::Result<T>,
 ) -> crate::domain::Result<T> {
-    let changed = open_database(data)?.write_now(work);
+    let write = || open_database(data).and_then(|db| db.write_now(&work));
+    let mut changed = write();
+    // Whoever runs this server may need the space that is kept back just now, to get in.
+    if changed.as_ref().is_err_and(|error| error.code == Code::Full)
+        && reserve::release(data).is_ok_and(|had| had)
+    {
+        changed = write();
+    }
     Lock::knock(data);
     changed
 }

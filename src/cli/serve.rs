@@ -2,11 +2,11 @@
 
 use crate::api::claim::{self, Standing};
 use crate::api::token;
-use crate::api::{App, Settings, backup, presence, room};
+use crate::api::{App, Settings, backup, presence, room, storage};
 use crate::cli::config::{self, Listen, Loaded, PORT};
 use crate::cli::words::{ALL, Asked, Entry, Job};
 use crate::cli::{self, owner, prepare_data_directory, print, service::Service};
-use crate::domain::{Limits, Time};
+use crate::domain::{Code, Limits, Purpose, Time};
 use crate::http::address::host_of_origin;
 use crate::http::{Doors, Server, serve};
 use crate::io::{self, Listener, net::Tuning, signal::Termination, sleep_until, watch::Watch};
@@ -84,7 +84,8 @@ fn run(loaded: Loaded) -> Result<(), String> {
         limits,
     };
     let opening = service.begin();
-    let app = Rc::new(App::open(behaviour, form::RENDER).map_err(sentence)?);
+    let opened = App::open(behaviour.clone(), form::RENDER);
+    let app = Rc::new(opened.map_err(|error| no_start(&behaviour, error))?);
     drop(opening);
     let listeners: Vec<_> = listen(&settings, &mut service)?.into_iter().map(Rc::new).collect();
     let mut addresses = Vec::new();
@@ -148,6 +149,17 @@ fn run(loaded: Loaded) -> Result<(), String> {
     drop((server, app, address_file));
     log::info!("stopped");
     Ok(())
+}
+
+/// Why the server cannot start. Where starting again would not help either, the process ends here with a status that says
+/// so (65, `EX_DATAERR` of sysexits(3)), and systemd leaves it at that.
+fn no_start(settings: &Settings, error: crate::domain::Error) -> String {
+    const DATA_ERROR: i32 = 65;
+    if error.code != Code::Damaged {
+        return error.to_string();
+    }
+    log::error!("{error}; {}", storage::way_out_of(settings));
+    std::process::exit(DATA_ERROR)
 }
 
 /// Without these tasks the server would look well and be useless, so a panic in one of them ends the
@@ -231,6 +243,7 @@ async fn knocks(app: Rc<App>) {
             _ => sleep_until(Instant::now() + LOOK_EVERY).await,
         }
         token::changed(&app);
+        app.look_at_storage();
         let looked = backup::look(&app);
         if let Err(error) = review_logins(&app).await.and_then(|()| room::listen_anew(&app)).and(looked) {
             log::warn!("what another process changed could not be read: {error}");
@@ -248,7 +261,8 @@ async fn backups(app: Rc<App>) {
         let wait = match known {
             Ok(Some(Duration::ZERO)) => {
                 let (limits, hours) = (app.limits().clone(), policy.warn_hours);
-                if let Err(error) = app.write(move |tx| backup::warn(tx, &limits, hours)).await {
+                if let Err(error) = app.write(Purpose::Warn, move |tx| backup::warn(tx, &limits, hours)).await
+                {
                     log::warn!("the owners could not be told that there is no new backup: {error}");
                 }
                 LOOK_EVERY
@@ -268,7 +282,7 @@ async fn backups(app: Rc<App>) {
 async fn review_logins(app: &App) -> crate::domain::Result<()> {
     for token in token::enforce(app, close::ENDINGS)? {
         let limits = app.limits().clone();
-        app.write(move |tx| token::renew(tx, &limits, &token)).await?;
+        app.write(Purpose::RenewLogin, move |tx| token::renew(tx, &limits, &token)).await?;
         token::changed(app);
     }
     Ok(())
@@ -290,11 +304,31 @@ fn limit_threads_and_arenas() {
 
 /// Tests that need next week, or a Pi that woke up in 1970, say so here. Not for people.
 pub(super) fn shift_clock() -> Result<(), String> {
+    if let Some(path) = env::var_os("DEUCED_CLOCK_FILE") {
+        follow_clock(path.into())?;
+    }
     let Ok(text) = env::var("DEUCED_CLOCK_OFFSET_SECONDS") else { return Ok(()) };
     let seconds = text.parse().map_err(|_| "DEUCED_CLOCK_OFFSET_SECONDS: a number of seconds".to_owned())?;
     crate::domain::time::shift_clock(seconds);
     log::warn!("the clock is shifted by {seconds} seconds, for a test");
     Ok(())
+}
+
+/// The same for a clock that is set while the server runs: the seconds stand in a file, and are looked at all the time.
+fn follow_clock(path: PathBuf) -> Result<(), String> {
+    const LOOK_EVERY: Duration = Duration::from_millis(5);
+    let mut last = 0;
+    let follow = move || loop {
+        let seconds = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+        if let Some(seconds) = seconds.filter(|seconds| *seconds != last) {
+            last = seconds;
+            crate::domain::time::shift_clock(seconds);
+            log::warn!("the clock is shifted by {seconds} seconds, for a test");
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
+    let follower = std::thread::Builder::new().name("clock".to_owned()).spawn(follow);
+    follower.map(drop).map_err(|error| format!("DEUCED_CLOCK_FILE: {error}"))
 }
 
 /// Raises the limit on open files so that every connection has one, or else lowers the limit on

@@ -38,6 +38,10 @@ pub enum Code {
     Unavailable,
     /// The disk is full; nothing was stored.
     Full,
+    /// The storage reports errors, or can only be read.
+    Failing,
+    /// The database is damaged.
+    Damaged,
     /// A fault of ours. The client sees a fixed sentence, the log has the cause.
     Internal,
 }

@@ -151,6 +151,8 @@ limits! {
 
     // The machine room.
     check_milliseconds = 1000, 0..=3_600_000, "ms", "how long a start looks for damage in the database; 0 for not at all";
+    reserve_bytes = 4_194_304, 0..=1_073_741_824, "bytes", "space kept back (the file reserve) and given free on a full disk, so that logging in and deleting still work; 0 for none";
+    free_bytes = 1_048_576, 0..=1_099_511_627_776, "bytes", "free space on the disk, below which nothing new is stored; 507";
     store_queue = 4096, 16..=1_000_000, "writes", "writes waiting for the disk; 503";
     waiting_logins = 32, 1..=10_000, "logins", "passwords waiting to be checked; 503";
     waiting_jobs = 32, 1..=10_000, "jobs", "pictures waiting for a worker; 503";

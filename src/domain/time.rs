@@ -16,6 +16,20 @@ pub fn shift_clock(seconds: i64) {
     OFFSET_MILLIS.store(seconds.saturating_mul(1000), Ordering::Relaxed);
 }
 
+/// Milliseconds that have passed since the machine was started, sleep included. Nobody can set this clock.
+pub fn steady_millis() -> i64 {
+    let mut now = std::mem::MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the kernel fills what it was given; this clock is always there (clock_gettime(2)).
+    let now = unsafe {
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, now.as_mut_ptr());
+        now.assume_init()
+    };
+    // The fields are 32 bits wide on some machines.
+    #[allow(clippy::unnecessary_cast)]
+    let (seconds, nanoseconds) = (now.tv_sec as i64, now.tv_nsec as i64);
+    seconds * 1000 + nanoseconds / 1_000_000
+}
+
 /// Milliseconds since 1970 in UTC. Years 0 to 9999 only, so that the wire form always has the
 /// same length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +55,16 @@ impl Time {
     /// The point that many milliseconds after 1970; `None` outside the years 0 to 9999.
     pub fn from_millis(millis: i64) -> Option<Time> {
         (FIRST..=LAST).contains(&millis).then_some(Time(millis))
+    }
+
+    /// Midnight in UTC, so many days after 1970.
+    pub fn of_day(day: i64) -> Time {
+        Time(day.saturating_mul(DAY_MILLIS).clamp(FIRST, LAST))
+    }
+
+    /// The days from 1970 to this point, in UTC.
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(DAY_MILLIS)
     }
 
     /// Milliseconds since 1970.

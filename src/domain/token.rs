@@ -11,6 +11,8 @@ pub struct Token {
     pub id: TokenId,
     /// Whose login it is.
     pub user: UserId,
+    /// When it was made.
+    pub made_at: Time,
     /// When it was made or last renewed.
     pub renewed_at: Time,
     /// When it ends unless it is used before.

@@ -84,12 +84,14 @@ impl From<Error> for Failure {
             Code::KeyReused => 422,
             Code::TooMany { .. } => 429,
             Code::Internal => 500,
-            Code::Unavailable => 503,
+            Code::Unavailable | Code::Failing | Code::Damaged => 503,
             Code::Full => 507,
         };
         let retry_after = match error.code {
             Code::TooMany { retry_after_seconds } => Some(retry_after_seconds),
             Code::Unavailable => Some(1),
+            // So long as it takes until the storage is tried again, more or less.
+            Code::Failing => Some(10),
             _ => None,
         };
         // The proof is the caller's to add.

@@ -4,6 +4,7 @@
 use crate::api::device::{self, Reach};
 use crate::api::pace::{Deed, Doer};
 use crate::api::{session, token};
+use crate::domain::{Purpose, Storage};
 use crate::http::address::Peer;
 use crate::http::auth::{self, Caller, Source};
 use crate::http::error::{Failure, Result};
@@ -308,6 +309,12 @@ pub async fn answer(server: &Rc<Server>, target: Target, request: Request, addre
             if clear { response.with("set-cookie", auth::clear_cookie()) } else { response }
         }
     };
+    let storage = server.app.storage();
+    let response = match storage {
+        Storage::Ok => response,
+        _ if !routed => response,
+        _ => response.with("x-deuced-storage", storage.name()),
+    };
     let cached = response.headers.iter().any(|(name, _)| *name == "cache-control");
     if response.shield == Shield::Brief {
         return response;
@@ -355,7 +362,8 @@ async fn handle(
     if let Some(caller) = &caller {
         session::note_use(&server.app, caller.me.token.id, peer.address);
     }
-    let renewal = caller.as_ref().filter(|caller| token::due_for_renewal(&caller.me.token)).cloned();
+    let renewal =
+        caller.as_ref().filter(|caller| token::due_for_renewal(&server.app, &caller.me.token)).cloned();
     let renewing_peer = renewal.as_ref().map(|_| peer.clone());
     let signed = caller.as_ref().and_then(|caller| caller.signed.clone());
     let reach = match &caller {
@@ -380,7 +388,10 @@ async fn carry_out(route: &Route, call: Call<'_>) -> Result<Response> {
     // What changes something has its counter looked at in its transaction.
     if let Some(claim) = claim.filter(|_| route.method == Method::Get) {
         if let Some(until) = device::take_read(&call.server.app, &claim)? {
-            call.server.app.write(move |tx| device::reserve(tx, claim.device, until)).await?;
+            call.server
+                .app
+                .write(Purpose::CountDevice, move |tx| device::reserve(tx, claim.device, until))
+                .await?;
         }
     }
     routes::dispatch(route.verb, call).await
@@ -405,7 +416,7 @@ fn pace_stranger(server: &Server, peer: &Peer) -> Result<()> {
 async fn renew(server: &Rc<Server>, caller: &Caller, peer: &Peer, response: Response) -> Result<Response> {
     let (limits, token) = (server.app.limits().clone(), caller.me.token);
     // The request was carried out; that its login could not be prolonged is no reason to deny it.
-    let renewed = server.app.write(move |tx| token::renew(tx, &limits, &token)).await;
+    let renewed = server.app.write(Purpose::RenewLogin, move |tx| token::renew(tx, &limits, &token)).await;
     token::changed(&server.app);
     let told = response.headers.iter().any(|(name, _)| *name == "set-cookie");
     let secret =

@@ -60,7 +60,7 @@ pub fn open(path: &Path, served: bool) -> Result<Db> {
             Err(error) => last = Some(error),
         }
     }
-    Err(cannot_open(path, &last.expect("there is a way to try")))
+    Err(cannot_open(path, last.expect("there is a way to try")))
 }
 
 fn try_open(path: &Path, way: &str) -> rusqlite::Result<Db> {
@@ -68,7 +68,7 @@ fn try_open(path: &Path, way: &str) -> rusqlite::Result<Db> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri(path, way), flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    let db = Db { connection, path: path.to_owned() };
+    let db = Db { connection, path: path.to_owned(), around: None };
     db.prepare_connection("PRAGMA query_only = ON;")?;
     // Opening reads nothing yet.
     db.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;

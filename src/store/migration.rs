@@ -3,7 +3,7 @@
 //! Shipped steps stay as they are; a change is a new step. The number of steps done is kept in the
 //! file's own header (`user_version`), so that a database from the future is recognised.
 
-use crate::domain::{Error, Result};
+use crate::domain::{Code, Error, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The steps in order.
@@ -47,14 +47,17 @@ pub fn recognise(connection: &Connection) -> Result<()> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application != APPLICATION && tables > 0 {
-        return Err(Error::unavailable("the database file belongs to another program"));
+        return Err(Error::new(Code::Damaged, "the database file belongs to another program"));
     }
     if done > STEPS.len() {
-        return Err(Error::unavailable(format!(
-            "the database is from a newer version of deuced (step {done}, this one knows {}); \
-             install that version or restore a backup",
-            STEPS.len()
-        )));
+        return Err(Error::new(
+            Code::Damaged,
+            format!(
+                "the database is from a newer version of deuced (step {done}, this one knows {}); \
+                 install that version or restore a backup",
+                STEPS.len()
+            ),
+        ));
     }
     Ok(())
 }

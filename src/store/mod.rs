@@ -6,41 +6,63 @@
 
 pub mod backup;
 pub mod claim;
+pub mod clock;
+pub mod condition;
 pub mod deuce;
 pub mod device;
 pub mod error;
 pub mod group;
 pub mod idempotency;
 pub mod invite;
+mod keeper;
 pub mod link;
 pub mod location;
 pub mod lock;
 pub mod look;
 pub mod member;
 pub mod message;
+mod meter;
 pub mod migration;
 pub mod notification;
 pub mod reaction;
+pub mod reserve;
 pub mod restore;
 pub mod room;
 pub mod secret;
 pub mod token;
 pub mod user;
 pub mod writer;
+pub mod written;
 
-use crate::domain::{Error, Event, Result, Time};
+use crate::domain::{Code, Error, Event, Purpose, Result, Time};
+use clock::Clock;
+use condition::Condition;
 use rusqlite::{CachedStatement, Connection, OpenFlags, Params, Row, config::DbConfig};
 use std::{
     cell::RefCell,
     ops::Deref,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 pub use writer::Writer;
+use written::Written;
 
 /// A connection to the database.
 pub struct Db {
     connection: Connection,
     path: PathBuf,
+    /// What is known beside the file, in the server.
+    around: Option<Arc<Surroundings>>,
+}
+
+/// What all connections of a server know beside the file.
+pub struct Surroundings {
+    /// How the storage is.
+    pub condition: Condition,
+    /// What was written, and for what.
+    pub written: Written,
+    /// What time it is for whatever ends.
+    pub clock: Clock,
 }
 
 impl Db {
@@ -49,9 +71,11 @@ impl Db {
     /// # Errors
     /// When it cannot be opened, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Db> {
-        let connection = Connection::open(path).map_err(|error| cannot_open(path, &error))?;
-        let mut db = Db { connection, path: path.to_owned() };
-        db.prepare_connection("").map_err(|error| cannot_open(path, &error))?;
+        let connection = Connection::open(path).map_err(|error| cannot_open(path, error))?;
+        let mut db = Db { connection, path: path.to_owned(), around: None };
+        // Only a new file takes it. A write touches a few small rows in a few pages, and each page goes to the card
+        // whole: small pages are what keeps an entry cheap there (benches/README.md, `card`).
+        db.prepare_connection("PRAGMA page_size = 1024;").map_err(|error| cannot_open(path, error))?;
         // Before anything is changed: the file may belong to another program, or what a step does be regretted.
         if let Some(step) = migration::due(&db.connection).map_err(|error| error.because(path.display()))? {
             backup::before_migration(path, step)?;
@@ -60,8 +84,8 @@ impl Db {
         // The writer's durability: an answer means that the row survives a power cut. And what is
         // deleted is overwritten: people may take back what they wrote.
         let own = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304;
-                   PRAGMA wal_autocheckpoint = 1000; PRAGMA secure_delete = ON;";
-        db.connection.execute_batch(own).map_err(|error| cannot_open(path, &error))?;
+                   PRAGMA secure_delete = ON;";
+        db.connection.execute_batch(own).map_err(|error| cannot_open(path, error))?;
         Ok(db)
     }
 
@@ -72,9 +96,9 @@ impl Db {
     pub fn open_beside(path: &Path) -> Result<Db> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
-            Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
-        let db = Db { connection, path: path.to_owned() };
-        db.prepare_connection("PRAGMA synchronous = FULL;").map_err(|error| cannot_open(path, &error))?;
+            Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+        let db = Db { connection, path: path.to_owned(), around: None };
+        db.prepare_connection("PRAGMA synchronous = FULL;").map_err(|error| cannot_open(path, error))?;
         match migration::is_current(&db.connection)? {
             true => Ok(db),
             false => Err(Error::unavailable("the running server is of another version than this command")),
@@ -89,9 +113,9 @@ impl Db {
         // A connection stays on its thread, so SQLite need not lock it.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
-            Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
-        let db = Db { connection, path: path.to_owned() };
-        db.prepare_connection("PRAGMA query_only = ON;").map_err(|error| cannot_open(path, &error))?;
+            Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+        let db = Db { connection, path: path.to_owned(), around: None };
+        db.prepare_connection("PRAGMA query_only = ON;").map_err(|error| cannot_open(path, error))?;
         Ok(db)
     }
 
@@ -108,6 +132,18 @@ impl Db {
             let _ = tx.execute("ROLLBACK", []);
         }
         result
+    }
+
+    /// The same connection, which tells of trouble from now on, asks before anything is added, and knows when the clock
+    /// was set.
+    pub fn within(mut self, around: &Arc<Surroundings>) -> Db {
+        self.around = Some(around.clone());
+        self
+    }
+
+    /// What time it is for whatever has an end.
+    pub fn now(&self) -> Time {
+        self.around.as_ref().map_or_else(Time::now, |around| around.clock.now())
     }
 
     /// Where the file is.
@@ -140,7 +176,16 @@ impl Db {
     }
 
     fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
-        Ok(self.connection.prepare_cached(sql)?)
+        self.connection.prepare_cached(sql).map_err(|error| self.heard(error))
+    }
+
+    /// An error in our words. What it says of the storage is told.
+    fn heard(&self, error: rusqlite::Error) -> Error {
+        let error = Error::from(error);
+        if let Some(around) = &self.around {
+            around.condition.find_error(&error);
+        }
+        error
     }
 
     /// The first row, if there is one.
@@ -151,11 +196,8 @@ impl Db {
         map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
         let mut statement = self.statement(sql)?;
-        let mut rows = statement.query(params)?;
-        match rows.next()? {
-            Some(row) => Ok(Some(map(row)?)),
-            None => Ok(None),
-        }
+        let found = statement.query(params).and_then(|mut rows| rows.next()?.map(map).transpose());
+        found.map_err(|error| self.heard(error))
     }
 
     /// The first row, which must be there.
@@ -187,10 +229,11 @@ impl Db {
         mut is_enough: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>> {
         let mut statement = self.statement(sql)?;
-        let mut rows = statement.query(params)?;
+        let heard = |error| self.heard(error);
+        let mut rows = statement.query(params).map_err(heard)?;
         let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let one = map(row)?;
+        while let Some(row) = rows.next().map_err(heard)? {
+            let one = map(row).map_err(heard)?;
             let enough = is_enough(&one);
             found.push(one);
             if enough {
@@ -201,8 +244,13 @@ impl Db {
     }
 }
 
-fn cannot_open(path: &Path, cause: &rusqlite::Error) -> Error {
-    Error::unavailable("The database cannot be opened").because(format!("{}: {cause}", path.display()))
+fn cannot_open(path: &Path, cause: rusqlite::Error) -> Error {
+    let why = cause.to_string();
+    let code = match Error::from(cause).code {
+        code @ (Code::Full | Code::Failing | Code::Damaged) => code,
+        _ => Code::Unavailable,
+    };
+    Error::new(code, "The database cannot be opened").because(format!("{}: {why}", path.display()))
 }
 
 /// A transaction that is not committed yet. Events appended to it are told to the hub after the
@@ -226,6 +274,14 @@ impl<'a> Tx<'a> {
     /// How many rows this connection has changed so far.
     fn changes(&self) -> u64 {
         self.connection.total_changes()
+    }
+
+    /// Refuses what would add something where there is no space, within a write that else adds nothing.
+    ///
+    /// # Errors
+    /// `Full`.
+    pub fn check_space_for(&self, purpose: Purpose) -> Result<()> {
+        self.around.as_ref().map_or(Ok(()), |around| around.condition.check(purpose))
     }
 
     /// Whether the transaction is still there.
@@ -264,7 +320,7 @@ pub(crate) mod test {
     pub(crate) fn in_tx<T>(work: impl FnOnce(&Tx<'_>) -> T) -> T {
         let mut connection = Connection::open_in_memory().unwrap();
         migration::run(&mut connection).unwrap();
-        let db = Db { connection, path: PathBuf::new() };
+        let db = Db { connection, path: PathBuf::new(), around: None };
         let tx = Tx::new(&db);
         work(&tx)
     }

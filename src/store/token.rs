@@ -13,6 +13,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         expires_at: time_at(row, 3)?,
         may_notify: row.get(4)?,
         permits: row.get::<_, Option<i64>>(5)?.map(Permits::from_bits),
+        made_at: time_at(row, 6)?,
     })
 }
 
@@ -20,7 +21,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
 macro_rules! token_query {
     ($where:literal) => {
         concat!(
-            "SELECT token.id, token.user_id, token.renewed_at, token.expires_at, token.may_notify, token.permits
+            "SELECT token.id, token.user_id, token.renewed_at, token.expires_at, token.may_notify, token.permits, token.made_at
              FROM token JOIN user ON user.id = token.user_id AND user.disabled_at IS NULL WHERE ",
             $where
         )

@@ -6,13 +6,18 @@
 //! around each job. (A savepoint copies every page that is changed within it; leaving it out is a
 //! fifth of the thread's work.) Results and
 //! events come back to the loop in the order of the commits, with one wake for a batch. A failed
-//! commit fails every job in it, and nothing of it is told to anyone.
+//! commit fails every job in it, and nothing of it is told to anyone; on a disk that has just become full those that
+//! add nothing are done once more, with the space that was kept back for them. What happens to the card meanwhile is the
+//! keeper's business.
 
-use crate::domain::{Code, EntryId, Error, Event, Result};
-use crate::store::{Db, Tx, deuce};
+use crate::domain::{Code, EntryId, Error, Event, Purpose, Result};
+use crate::store::clock::Settling;
+use crate::store::keeper::Keeper;
+pub use crate::store::meter::{BATCH_MILLIS, Meter};
+use crate::store::written::{Bytes, Saving};
+use crate::store::{Db, Surroundings, Tx, deuce};
 use std::{
     future::poll_fn,
-    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
     thread::JoinHandle,
@@ -25,6 +30,7 @@ const BATCH: usize = 512;
 /// A handle on the writer's thread, for the loop.
 pub struct Writer {
     shared: Arc<Shared>,
+    around: Arc<Surroundings>,
     most_waiting: usize,
     thread: Option<JoinHandle<()>>,
 }
@@ -40,39 +46,12 @@ struct Shared {
     begun: Mutex<Option<Instant>>,
 }
 
-/// What the writer has done, for metrics.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Meter {
-    /// Jobs done, refused ones among them.
-    pub jobs: u64,
-    /// Commits that are on the disk.
-    pub commits: u64,
-    /// Commits that failed.
-    pub failures: u64,
-    /// How long all batches took together, from their first job to the end of the commit.
-    pub busy: Duration,
-    /// Batches that took no longer than so many milliseconds: [`BATCH_MILLIS`].
-    pub within: [u64; BATCH_MILLIS.len()],
-}
-
-/// The bounds that batches are counted under.
-pub const BATCH_MILLIS: [u64; 7] = [1, 5, 10, 25, 100, 500, 2500];
-
-impl Meter {
-    fn count(&mut self, jobs: usize, took: Duration, failed: bool) {
-        self.jobs += jobs as u64;
-        self.busy += took;
-        *(if failed { &mut self.failures } else { &mut self.commits }) += 1;
-        for (count, most) in self.within.iter_mut().zip(BATCH_MILLIS) {
-            *count += u64::from(took <= Duration::from_millis(most));
-        }
-    }
-}
-
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Box<dyn Job>>,
     closed: bool,
+    /// Whether the thread is to look at the storage.
+    called: bool,
     /// Whether the thread waits for jobs; waking it when it does not would be a system call for each.
     idle: bool,
 }
@@ -103,6 +82,8 @@ impl Batch {
 
 /// One thing to write: done on the writer's thread, answered on the loop.
 trait Job: Send {
+    /// What it is for.
+    fn purpose(&self) -> Purpose;
     /// Does the work, possibly not for the first time, and says whether its changes may stay.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
     /// Why the last run failed.
@@ -112,6 +93,7 @@ trait Job: Send {
 }
 
 struct Work<F, T> {
+    purpose: Purpose,
     work: F,
     result: Option<Result<T>>,
     answer: Arc<Answer<T>>,
@@ -125,6 +107,10 @@ where
     F: Fn(&Tx<'_>) -> Result<T> + Send,
     T: Send,
 {
+    fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     fn run(&mut self, tx: &Tx<'_>) -> bool {
         self.result.insert((self.work)(tx)).is_ok()
     }
@@ -153,10 +139,19 @@ impl Writer {
     ///
     /// # Errors
     /// When the database cannot be read, or the thread not started.
-    pub fn start(db: Db, most_waiting: u64) -> Result<Writer> {
+    pub fn start(db: Db, around: &Arc<Surroundings>, most_waiting: u64) -> Result<Writer> {
         let newest = deuce::newest(&db)?;
         let shared = Arc::new(Shared::default());
-        let (theirs, path) = (shared.clone(), db.path().to_owned());
+        let theirs = shared.clone();
+        let (around, theirs_around) = (around.clone(), around.clone());
+        // Weak, because what calls is held by what is called.
+        let called = Arc::downgrade(&shared);
+        around.condition.on_change(move || {
+            if let Some(shared) = called.upgrade() {
+                lock(&shared.queue).called = true;
+                shared.arrived.notify_one();
+            }
+        });
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .stack_size(512 << 10)
@@ -164,14 +159,14 @@ impl Writer {
                 newest.into_iter().for_each(EntryId::follow);
                 // A writer that panicked has lost track of what is stored. Nothing it could still
                 // say would be worth trusting, so the process ends and is started afresh.
-                let run = std::panic::AssertUnwindSafe(|| run(db, &path, &theirs));
+                let run = std::panic::AssertUnwindSafe(|| run(db, theirs_around, &theirs));
                 if std::panic::catch_unwind(run).is_err() {
                     log::error!("the store's thread panicked; ending the process");
                     std::process::abort();
                 }
             })
             .map_err(|error| Error::unavailable(format!("cannot start the store's thread: {error}")))?;
-        Ok(Writer { shared, most_waiting: most_waiting as usize, thread: Some(thread) })
+        Ok(Writer { shared, around, most_waiting: most_waiting as usize, thread: Some(thread) })
     }
 
     /// Queues a job at once, and returns what waits for its durable result.
@@ -181,14 +176,15 @@ impl Writer {
     ///
     /// # Errors
     /// The job's own, or the commit's. Nothing was stored then.
-    pub fn submit<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + use<T, F>
+    pub fn submit<T, F>(&self, purpose: Purpose, work: F) -> impl Future<Output = Result<T>> + use<T, F>
     where
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let answer = Arc::new(Answer(Mutex::new((None, None))));
-        let job = Work { work, result: None, answer: answer.clone() };
-        if let Err(error) = self.enqueue(Box::new(job)) {
+        let job = Work { purpose, work, result: None, answer: answer.clone() };
+        let queued = self.around.condition.check(purpose).and_then(|()| self.enqueue(Box::new(job)));
+        if let Err(error) = queued {
             lock(&answer.0).0 = Some(Err(error));
         }
         poll_fn(move |context| {
@@ -269,32 +265,53 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The thread's life: batch after batch until the queue is closed and empty.
-fn run(db: Db, path: &Path, shared: &Shared) {
-    let mut connection = Reopening { db: Some(db), path: path.to_owned() };
-    while let Some(jobs) = next_jobs(shared) {
-        let (begin, count) = (Instant::now(), jobs.len());
-        *lock(&shared.begun) = Some(begin);
-        let batch = match connection.get() {
-            Ok(db) => {
-                let (batch, broken) = commit(db, jobs);
-                if broken {
-                    connection.db = None;
-                }
-                batch
-            }
-            Err(error) => Batch { jobs, outcome: Err(error), events: Vec::new() },
-        };
-        *lock(&shared.begun) = None;
-        lock(&shared.meter).count(count, begin.elapsed(), batch.outcome.is_err());
-        hand_over(shared, |finished| finished.batches.push(batch));
-    }
-    if let Some(db) = connection.db.take() {
-        // After this the whole diary is in one file; a log left behind would be read as well.
-        if let Err(error) = db.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize;") {
-            log::warn!("the database's log could not be folded in: {error}");
+fn run(db: Db, around: Arc<Surroundings>, shared: &Shared) {
+    let mut keeper = Keeper::new(db, around);
+    loop {
+        match next(shared, keeper.patience()) {
+            Next::Jobs(jobs) => carry_out(&mut keeper, shared, jobs),
+            Next::Nothing => keeper.come_by(),
+            Next::End => break,
         }
     }
+    keeper.end();
     hand_over(shared, |finished| finished.ended = true);
+}
+
+/// Does a batch, and hands it back before anything is done that nobody waits for.
+fn carry_out(keeper: &mut Keeper, shared: &Shared, jobs: Vec<Box<dyn Job>>) {
+    let mut batch = do_once(keeper, shared, jobs);
+    if let Err(error) = &batch.outcome {
+        if keeper.failed(error) {
+            let (adding, sparing) =
+                std::mem::take(&mut batch.jobs).into_iter().partition(|job| job.purpose().adds());
+            batch.jobs = adding;
+            let again = do_once(keeper, shared, sparing);
+            if let Err(error) = &again.outcome {
+                keeper.failed(error);
+            }
+            hand_over(shared, |finished| finished.batches.push(again));
+        }
+    }
+    hand_over(shared, |finished| finished.batches.push(batch));
+    keeper.tidy();
+}
+
+fn do_once(keeper: &mut Keeper, shared: &Shared, jobs: Vec<Box<dyn Job>>) -> Batch {
+    let (begin, count) = (Instant::now(), jobs.len());
+    *lock(&shared.begun) = Some(begin);
+    let batch = match keeper.open() {
+        Ok(()) => {
+            let (db, around) = keeper.parts();
+            let (batch, changes) = commit(db, around, jobs);
+            keeper.committed(&changes);
+            batch
+        }
+        Err(error) => Batch { jobs, outcome: Err(error), events: Vec::new() },
+    };
+    *lock(&shared.begun) = None;
+    lock(&shared.meter).count(count, begin.elapsed(), batch.outcome.is_err());
+    batch
 }
 
 fn hand_over(shared: &Shared, change: impl FnOnce(&mut Finished)) {
@@ -307,98 +324,154 @@ fn hand_over(shared: &Shared, change: impl FnOnce(&mut Finished)) {
     }
 }
 
-/// Waits for jobs. `None` when no more will come.
-fn next_jobs(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
+/// What the thread has to do next.
+enum Next {
+    Jobs(Vec<Box<dyn Job>>),
+    /// Nothing to write has come for as long as it was to wait, or somebody has called.
+    Nothing,
+    /// Nothing will come any more.
+    End,
+}
+
+/// Waits for jobs; for ever, or for so long.
+fn next(shared: &Shared, patience: Option<Duration>) -> Next {
     let mut queue = lock(&shared.queue);
     while queue.jobs.is_empty() {
         if queue.closed {
-            return None;
+            return Next::End;
+        }
+        if std::mem::take(&mut queue.called) || patience.is_some_and(|patience| patience.is_zero()) {
+            return Next::Nothing;
         }
         queue.idle = true;
-        queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        let Some(patience) = patience else {
+            queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle = false;
+            continue;
+        };
+        let (waited, timeout) =
+            shared.arrived.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner);
+        queue = waited;
         queue.idle = false;
+        if timeout.timed_out() && queue.jobs.is_empty() && !queue.closed {
+            queue.called = false;
+            return Next::Nothing;
+        }
     }
     let take = queue.jobs.len().min(BATCH);
     if take == queue.jobs.len() {
-        Some(std::mem::take(&mut queue.jobs))
+        Next::Jobs(std::mem::take(&mut queue.jobs))
     } else {
-        Some(queue.jobs.drain(..take).collect())
+        Next::Jobs(queue.jobs.drain(..take).collect())
     }
 }
 
-/// The writer's connection. After an I/O error SQLite's idea of the file cannot be trusted, so it
-/// is opened anew before the next batch.
-struct Reopening {
-    db: Option<Db>,
-    path: PathBuf,
-}
-
-impl Reopening {
-    fn get(&mut self) -> Result<&Db> {
-        if self.db.is_none() {
-            self.db = Some(Db::open(&self.path)?);
-        }
-        Ok(self.db.as_ref().expect("opened above"))
-    }
-}
-
-/// Does the jobs in one transaction. Also says whether the connection can no longer be trusted.
-fn commit(db: &Db, mut jobs: Vec<Box<dyn Job>>) -> (Batch, bool) {
+/// Does the jobs in one transaction. Also says how many rows each cause has changed.
+fn commit(db: &Db, around: &Surroundings, mut jobs: Vec<Box<dyn Job>>) -> (Batch, Bytes) {
     let tx = Tx::new(db);
-    let outcome = attempt(&tx, &mut jobs);
-    let mut broken = false;
+    let mut around = Within {
+        around,
+        changes: Bytes::default(),
+        settling: Settling::default(),
+        saving: Saving::default(),
+    };
+    let outcome = attempt(&tx, &mut around, &mut jobs);
     if let Err(error) = &outcome {
         log::error!("a batch of {} writes was not stored: {error}", jobs.len());
         // Fails when SQLite has rolled back by itself, which is as good.
         let _ = tx.execute("ROLLBACK", []);
-        broken = !matches!(error.code, Code::Full);
         tx.events.borrow_mut().clear();
     }
-    (Batch { jobs, outcome, events: tx.events.take() }, broken)
+    around.end(outcome.is_ok());
+    (Batch { jobs, outcome, events: tx.events.take() }, around.changes)
 }
 
-fn attempt(tx: &Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
-    tx.execute("BEGIN IMMEDIATE", [])?;
+/// What goes along with a transaction, whatever it is for.
+struct Within<'a> {
+    around: &'a Surroundings,
+    /// Rows changed, by cause.
+    changes: Bytes,
+    settling: Settling,
+    saving: Saving,
+}
+
+impl Within<'_> {
+    fn begin(&mut self, tx: &Tx<'_>) -> Result<()> {
+        tx.execute("BEGIN IMMEDIATE", [])?;
+        self.changes = Bytes::default();
+        self.settling = self.around.clock.settle(tx)?;
+        Ok(())
+    }
+
+    fn commit(&mut self, tx: &Tx<'_>) -> Result<()> {
+        if self.changes.iter().any(|changes| *changes > 0) {
+            self.saving = self.around.written.save(tx, false)?;
+        }
+        tx.execute("COMMIT", [])?;
+        Ok(())
+    }
+
+    fn count(&mut self, job: &dyn Job, changes: u64) {
+        self.changes[job.purpose().cause() as usize] += changes;
+    }
+
+    fn end(&self, committed: bool) {
+        self.around.clock.settled(&self.settling, committed);
+        if committed {
+            self.around.written.saved(&self.saving);
+        }
+    }
+}
+
+fn attempt(tx: &Tx<'_>, within: &mut Within<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
+    within.begin(tx)?;
     for index in 0..jobs.len() {
         let before = (tx.changes(), tx.events.borrow().len());
         let kept = jobs[index].run(tx);
-        check_open(tx, jobs[index].as_ref())?;
+        check_storage(tx, jobs[index].as_ref())?;
         if kept {
+            within.count(jobs[index].as_ref(), tx.changes() - before.0);
             continue;
         }
         tx.events.borrow_mut().truncate(before.1);
         if tx.changes() != before.0 {
             tx.execute("ROLLBACK", [])?;
-            return attempt_with_savepoints(tx, jobs);
+            within.end(false);
+            return attempt_with_savepoints(tx, within, jobs);
         }
     }
-    tx.execute("COMMIT", [])?;
-    Ok(())
+    within.commit(tx)
 }
 
-/// SQLite gives the whole transaction up when the disk is full, and then would carry out whatever
-/// follows one by one.
-fn check_open(tx: &Tx<'_>, job: &dyn Job) -> Result<()> {
-    match tx.is_open() {
-        true => Ok(()),
-        false => Err(job.failure().cloned().unwrap_or_else(|| Error::internal("the transaction was lost"))),
+/// Whether the transaction is still worth going on with. SQLite gives all of it up when the disk is full, and then would
+/// carry out whatever follows one by one.
+fn check_storage(tx: &Tx<'_>, job: &dyn Job) -> Result<()> {
+    // One without a cause is a refusal of ours.
+    let failure = job.failure().filter(|error| {
+        error.cause.is_some() && matches!(error.code, Code::Full | Code::Failing | Code::Damaged)
+    });
+    match failure {
+        Some(failure) => Err(failure.clone()),
+        None if tx.is_open() => Ok(()),
+        None => Err(job.failure().cloned().unwrap_or_else(|| Error::internal("the transaction was lost"))),
     }
 }
 
-fn attempt_with_savepoints(tx: &Tx<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
+fn attempt_with_savepoints(tx: &Tx<'_>, within: &mut Within<'_>, jobs: &mut [Box<dyn Job>]) -> Result<()> {
     tx.events.borrow_mut().clear();
-    tx.execute("BEGIN IMMEDIATE", [])?;
-    jobs.iter_mut().try_for_each(|job| run_in_savepoint(tx, job.as_mut()))?;
-    tx.execute("COMMIT", [])?;
-    Ok(())
+    within.begin(tx)?;
+    jobs.iter_mut().try_for_each(|job| run_in_savepoint(tx, within, job.as_mut()))?;
+    within.commit(tx)
 }
 
-fn run_in_savepoint(tx: &Tx<'_>, job: &mut dyn Job) -> Result<()> {
-    let events_before = tx.events.borrow().len();
+fn run_in_savepoint(tx: &Tx<'_>, within: &mut Within<'_>, job: &mut dyn Job) -> Result<()> {
+    let (events_before, changes_before) = (tx.events.borrow().len(), tx.changes());
     tx.execute("SAVEPOINT job", [])?;
     let kept = job.run(tx);
-    check_open(tx, job)?;
-    if !kept {
+    check_storage(tx, job)?;
+    if kept {
+        within.count(job, tx.changes() - changes_before);
+    } else {
         tx.execute("ROLLBACK TO job", [])?;
         tx.events.borrow_mut().truncate(events_before);
     }
@@ -410,7 +483,7 @@ fn run_in_savepoint(tx: &Tx<'_>, job: &mut dyn Job) -> Result<()> {
 mod tests {
     use super::*;
     use crate::domain::{Author, Kind, RoomId};
-    use crate::store::room;
+    use crate::store::{clock::Clock, condition::Condition, room, written::Written};
     use smol::{LocalExecutor, future::zip};
     use std::{cell::RefCell, rc::Rc};
 
@@ -419,7 +492,13 @@ mod tests {
     fn published(jobs: impl AsyncFnOnce(&Writer)) -> Vec<i64> {
         let directory = std::env::temp_dir().join(format!("deuced-writer-{}", EntryId::new()));
         std::fs::create_dir(&directory).unwrap();
-        let writer = Writer::start(Db::open(&directory.join("deuced.db")).unwrap(), 100).unwrap();
+        let db = Db::open(&directory.join("deuced.db")).unwrap();
+        let around = Surroundings {
+            condition: Condition::new(&directory, 0, 0),
+            written: Written::default(),
+            clock: Clock::start(&db).unwrap(),
+        };
+        let writer = Writer::start(db, &Arc::new(around), 100).unwrap();
         let seqs = Rc::new(RefCell::new(Vec::new()));
         let executor = LocalExecutor::new();
         let publisher = async {
@@ -453,13 +532,17 @@ mod tests {
     fn a_job_that_fails_after_writing_takes_back_its_own_changes_only() {
         let seqs = published(async |writer| {
             // The first keeps the thread busy, so that the others come as one batch.
-            let busy = writer.submit(|_| {
+            let busy = writer.submit(Purpose::Say, |_| {
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 Ok(())
             });
-            let failing = writer.submit(|tx| append(tx).and(Err::<(), _>(Error::invalid("no"))));
-            let refusing = writer.submit(|_| Err::<(), _>(Error::forbidden("never")));
-            let others = zip(writer.submit(append), zip(failing, zip(refusing, writer.submit(append))));
+            let failing =
+                writer.submit(Purpose::Say, |tx| append(tx).and(Err::<(), _>(Error::invalid("no"))));
+            let refusing = writer.submit(Purpose::Say, |_| Err::<(), _>(Error::forbidden("never")));
+            let others = zip(
+                writer.submit(Purpose::Say, append),
+                zip(failing, zip(refusing, writer.submit(Purpose::Say, append))),
+            );
             let (_, (first, (failed, (refused, last)))) = zip(busy, others).await;
             assert!(first.is_ok() && last.is_ok());
             assert_eq!(failed.unwrap_err().message, "no");
@@ -471,8 +554,13 @@ mod tests {
     #[test]
     fn a_job_alone_that_fails_leaves_nothing() {
         let seqs = published(async |writer| {
-            assert!(writer.submit(|tx| append(tx).and(Err::<(), _>(Error::invalid("no")))).await.is_err());
-            assert!(writer.submit(append).await.is_ok());
+            assert!(
+                writer
+                    .submit(Purpose::Say, |tx| append(tx).and(Err::<(), _>(Error::invalid("no"))))
+                    .await
+                    .is_err()
+            );
+            assert!(writer.submit(Purpose::Say, append).await.is_ok());
         });
         assert_eq!(seqs, [1]);
     }
@@ -480,10 +568,10 @@ mod tests {
     #[test]
     fn who_gives_up_waiting_has_it_done_all_the_same() {
         let seqs = published(async |writer| {
-            let mut impatient = Box::pin(writer.submit(append));
+            let mut impatient = Box::pin(writer.submit(Purpose::Say, append));
             assert!(smol::future::poll_once(&mut impatient).await.is_none());
             drop(impatient);
-            assert!(writer.submit(append).await.is_ok());
+            assert!(writer.submit(Purpose::Say, append).await.is_ok());
         });
         assert_eq!(seqs, [1, 2]);
     }
@@ -492,7 +580,7 @@ mod tests {
     fn a_closed_writer_refuses() {
         published(async |writer| {
             writer.close();
-            assert_eq!(writer.submit(append).await.unwrap_err().code, Code::Unavailable);
+            assert_eq!(writer.submit(Purpose::Say, append).await.unwrap_err().code, Code::Unavailable);
         });
     }
 }

@@ -2,8 +2,9 @@
  * the calls that write files. Only the database and its log are concerned.
  *
  * The file named by FAULT_FILE holds one letter: S a sync fails, B a sync waits until the letter is
- * gone, F the disk is full, E a write fails; small ones mean the same for copies that are being made
- * (`.partial`). V: whoever asks how much space there is hears of none. Anything else: all is well.
+ * gone, F the disk is full, E a write fails, O the file system can only be read, R a read fails; small ones mean the
+ * same for copies that are being made (`.partial`). V: whoever asks how much space there is hears of none; L the same,
+ * and none can be kept back. Anything else: all is well.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -53,8 +54,8 @@ int fdatasync(int file) { return sync_with("fdatasync", file); }
 static int refused(int file) {
     int kept = errno;
     char letter = fault_of(file);
-    errno = letter == 'F' ? ENOSPC : letter == 'E' ? EIO : kept;
-    return letter == 'F' || letter == 'E';
+    errno = letter == 'F' ? ENOSPC : letter == 'E' ? EIO : letter == 'O' ? EROFS : kept;
+    return letter == 'F' || letter == 'E' || letter == 'O';
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
@@ -67,11 +68,24 @@ ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) {
     return pwrite64(file, bytes, count, at);
 }
 
+ssize_t pread64(int file, void *bytes, size_t count, off64_t at) {
+    static ssize_t (*real)(int, void *, size_t, off64_t);
+    int kept = errno;
+    if (!real) real = dlsym(RTLD_NEXT, "pread64");
+    if (fault_of(file) == 'R') return errno = EIO, -1;
+    errno = kept;
+    return real(file, bytes, count, at);
+}
+
+ssize_t pread(int file, void *bytes, size_t count, off_t at) {
+    return pread64(file, bytes, count, at);
+}
+
 int statvfs(const char *path, struct statvfs *found) {
     static int (*real)(const char *, struct statvfs *);
     if (!real) real = dlsym(RTLD_NEXT, "statvfs");
     int outcome = real(path, found);
-    if (outcome == 0 && fault() == 'V') found->f_bavail = found->f_bfree = 0;
+    if (outcome == 0 && (fault() == 'V' || fault() == 'L')) found->f_bavail = found->f_bfree = 0;
     return outcome;
 }
 
@@ -79,6 +93,13 @@ int statvfs64(const char *path, struct statvfs64 *found) {
     static int (*real)(const char *, struct statvfs64 *);
     if (!real) real = dlsym(RTLD_NEXT, "statvfs64");
     int outcome = real(path, found);
-    if (outcome == 0 && fault() == 'V') found->f_bavail = found->f_bfree = 0;
+    if (outcome == 0 && (fault() == 'V' || fault() == 'L')) found->f_bavail = found->f_bfree = 0;
     return outcome;
+}
+
+int fallocate64(int file, int mode, off64_t offset, off64_t length) {
+    static int (*real)(int, int, off64_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "fallocate64");
+    if (fault() == 'L' || fault() == 'F') return errno = ENOSPC, -1;
+    return real(file, mode, offset, length);
 }

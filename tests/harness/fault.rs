@@ -32,6 +32,12 @@ pub enum Fault {
     CopySyncWaits,
     /// Nothing has been written yet, but there is no space.
     NoSpace,
+    /// Nothing can be written, as after the kernel has found the file system damaged.
+    ReadOnly,
+    /// Reading fails.
+    ReadFails,
+    /// The disk says that there is no space left, and what was kept back is enough for what is small.
+    NoneLeft,
 }
 
 /// The switch of one server's card.
@@ -69,6 +75,9 @@ impl Card {
             Fault::CopySyncFails => "s",
             Fault::CopySyncWaits => "b",
             Fault::NoSpace => "V",
+            Fault::ReadOnly => "O",
+            Fault::ReadFails => "R",
+            Fault::NoneLeft => "L",
         };
         // Renamed into place: the server must never find the file empty.
         let fresh = self.switch.with_extension("new");

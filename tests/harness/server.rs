@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -28,6 +28,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     open_files: Option<u64>,
     sockets: Vec<Arc<OwnedFd>>,
+    moving_clock: bool,
 }
 
 /// A running server; ends with the value.
@@ -78,6 +79,12 @@ impl Setup {
     /// The process may have so many files open at a time.
     pub fn open_files(mut self, most: u64) -> Setup {
         self.open_files = Some(most);
+        self
+    }
+
+    /// Its clock can be set while it runs.
+    pub fn moving_clock(mut self) -> Setup {
+        self.moving_clock = true;
         self
     }
 
@@ -242,7 +249,7 @@ impl Server {
 
     /// Everything said on stderr so far, by all processes of this server.
     pub fn stderr(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the server has said this on stderr.
@@ -311,6 +318,33 @@ impl Server {
     #[track_caller]
     pub fn restart_as(&mut self, setup: Setup) {
         self.terminate();
+        self.setup = setup;
+        self.start_again();
+    }
+
+    /// Has the clock of the running server jump to so much away from the right time.
+    #[track_caller]
+    pub fn set_clock(&mut self, seconds: i64) {
+        assert!(self.setup.moving_clock && seconds != self.clock_offset_seconds);
+        self.clock_offset_seconds = seconds;
+        let before = self.stderr().len();
+        let fresh = self.data.0.join("clock.new");
+        fs::write(&fresh, seconds.to_string()).unwrap();
+        fs::rename(fresh, self.data.0.join("clock")).unwrap();
+        let words = format!("shifted by {seconds} seconds");
+        self.wait_until(|said| said[before..].contains(&words));
+    }
+
+    /// What the kernel has had written to disk for the process, in bytes.
+    pub fn written_bytes(&self) -> u64 {
+        let counts = fs::read_to_string(format!("/proc/{}/io", self.process_id())).unwrap();
+        let line = counts.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("write_bytes");
+        line.trim().parse().expect("a number")
+    }
+
+    /// Starts with another setup on data that somebody has changed meanwhile, after [`Server::terminate`].
+    #[track_caller]
+    pub fn restart_damaged(&mut self, setup: Setup) {
         self.setup = setup;
         self.start_again();
     }
@@ -434,6 +468,9 @@ fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String
                 _ => Err(std::io::Error::last_os_error()),
             })
         };
+    }
+    if setup.moving_clock {
+        command.env("DEUCED_CLOCK_FILE", data.join("clock"));
     }
     let mut child = command
         .stdin(Stdio::null())

@@ -4,7 +4,7 @@ use super::{Call, login};
 use crate::api::claim::{self, UNCLAIMED};
 use crate::api::pace::{Deed, Doer};
 use crate::api::user;
-use crate::domain::Error;
+use crate::domain::{Error, Purpose};
 use crate::http::error::{Failure, Result};
 use crate::http::files;
 use crate::http::message::{Method, Request, Response};
@@ -47,7 +47,8 @@ pub async fn claim(call: Call<'_>) -> Result<Response> {
     let name = user::clean_login_name(&fields.take_text("username")?.unwrap_or_default(), &limits)?;
     let hash = login::new_hash(app, "password", fields.take_text("password")?).await?;
     let arrival = login::arrival(&call);
-    let logged_in = app.write(move |tx| claim::claim(tx, &limits, &name, &hash, &arrival)).await?;
+    let logged_in =
+        app.write(Purpose::AddPerson, move |tx| claim::claim(tx, &limits, &name, &hash, &arrival)).await?;
     let data = app.settings.data.clone();
     // When there is no worker for it now, the next start does it.
     let _ = app.file_aside(move || claim::forget(&data)).await;

@@ -7,7 +7,7 @@ use crate::api::pace::Deed;
 use crate::api::view;
 use crate::api::{Db, Tx};
 use crate::domain::deuce::{logged_at_millis, parse_logged_at};
-use crate::domain::{EntryId, Error, GroupId, Limits, Time};
+use crate::domain::{EntryId, Error, GroupId, Limits, Purpose, Time};
 use crate::http::body::{Fields, Number, Value};
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Request, Response};
@@ -24,10 +24,13 @@ pub async fn log(call: Call<'_>) -> Result<Response> {
         // Keys are a device's own: another's answer may say more than this one is to know.
         let key = key.map(|key| Key { key: format!("\u{1}{} {}", device.0, key.key), ..key });
         let log = move |tx: &Tx<'_>| Ok(deuce::log(tx, &limits, me, &new, key.as_ref())?.answer);
-        let answer = call.write_once(log).await?;
+        let answer = call.write_once(Purpose::LogEntry, log).await?;
         return Ok(Response::json(200, answer).shielded(Shield::Brief));
     }
-    let logged = call.app().write(move |tx| deuce::log(tx, &limits, me, &new, key.as_ref())).await?;
+    let logged = call
+        .app()
+        .write(Purpose::LogEntry, move |tx| deuce::log(tx, &limits, me, &new, key.as_ref()))
+        .await?;
     let response = Response::json(200, logged.answer);
     Ok(if logged.replayed { response.with("idempotent-replay", "true") } else { response })
 }
@@ -149,7 +152,7 @@ pub async fn feed(call: Call<'_>) -> Result<Response> {
 pub async fn delete(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
     let id = EntryId::parse(&call.params[0]).ok_or_else(|| Error::not_found("Entry not found"))?;
-    call.app().write(move |tx| deuce::delete(tx, &limits, me, id)).await?;
+    call.app().write(Purpose::DeleteEntry, move |tx| deuce::delete(tx, &limits, me, id)).await?;
     Ok(ok())
 }
 

@@ -5,7 +5,7 @@ use crate::api::device::{self, New};
 use crate::api::pace::Deed;
 use crate::api::session;
 use crate::api::view;
-use crate::domain::{Error, TokenId};
+use crate::domain::{Error, Purpose, TokenId};
 use crate::http::error::Result;
 use crate::http::message::Response;
 use crate::ws::close;
@@ -32,7 +32,8 @@ pub async fn create(call: Call<'_>) -> Result<Response> {
         permits: device::permits(verbs.iter().map(String::as_str))?,
         groups: fields.take_texts("groupIds")?.unwrap_or_default(),
     };
-    let (made, secret) = call.app().write(move |tx| device::make(tx, &limits, me, &new)).await?;
+    let (made, secret) =
+        call.app().write(Purpose::AddDevice, move |tx| device::make(tx, &limits, me, &new)).await?;
     let key = device::key(call.app(), made.id, &secret);
     Ok(Response::json(200, view::device::made(&made, secret.as_str(), key.as_str())?))
 }
@@ -41,7 +42,7 @@ pub async fn create(call: Call<'_>) -> Result<Response> {
 pub async fn delete(call: Call<'_>) -> Result<Response> {
     let me = call.me()?;
     let id = call.params[0].parse().map(TokenId).map_err(|_| Error::not_found("Device not found"))?;
-    call.app().write(move |tx| device::remove(tx, me, id)).await?;
+    call.app().write(Purpose::RemoveDevice, move |tx| device::remove(tx, me, id)).await?;
     device::removed(call.app(), id, close::LOGGED_OUT);
     Ok(ok())
 }

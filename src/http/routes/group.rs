@@ -4,7 +4,7 @@ use super::{Call, ok};
 use crate::api::group::{self, Change, Naming};
 use crate::api::pace::Deed;
 use crate::api::{member, view};
-use crate::domain::{Error, Role};
+use crate::domain::{Error, Purpose, Role};
 use crate::http::body::Value;
 use crate::http::error::Result;
 use crate::http::message::Response;
@@ -27,7 +27,8 @@ pub async fn create(call: Call<'_>) -> Result<Response> {
         name: group::clean_name(&name, &limits)?,
         description: group::clean_description(&description, &limits)?,
     };
-    let made = call.app().write(move |tx| group::create(tx, &limits, me, &naming)).await?;
+    let made =
+        call.app().write(Purpose::ChangeGroup, move |tx| group::create(tx, &limits, me, &naming)).await?;
     Ok(Response::json(200, view::group(&made)?))
 }
 
@@ -55,21 +56,22 @@ pub async fn update(call: Call<'_>) -> Result<Response> {
     if change.name.is_none() && change.description.is_none() {
         return Err(Error::invalid("name: give a name or a description").into());
     }
-    let changed = call.app().write(move |tx| group::update(tx, &limits, id, me, &change)).await?;
+    let changed =
+        call.app().write(Purpose::ChangeGroup, move |tx| group::update(tx, &limits, id, me, &change)).await?;
     Ok(Response::json(200, view::group(&changed)?))
 }
 
 /// Ends a group.
 pub async fn delete(call: Call<'_>) -> Result<Response> {
     let (me, id, limits) = (call.me()?, call.group()?, call.limits());
-    call.app().write(move |tx| group::delete(tx, &limits, id, me)).await?;
+    call.app().write(Purpose::DeleteGroup, move |tx| group::delete(tx, &limits, id, me)).await?;
     Ok(ok())
 }
 
 /// Leaves a group.
 pub async fn leave(call: Call<'_>) -> Result<Response> {
     let (me, id, limits) = (call.me()?, call.group()?, call.limits());
-    call.app().write(move |tx| member::leave(tx, &limits, id, me)).await?;
+    call.app().write(Purpose::Leave, move |tx| member::leave(tx, &limits, id, me)).await?;
     Ok(ok())
 }
 
@@ -77,14 +79,14 @@ pub async fn leave(call: Call<'_>) -> Result<Response> {
 pub async fn add_member(call: Call<'_>) -> Result<Response> {
     let (me, id, limits) = (call.me()?, call.group()?, call.limits());
     let whom = call.fields()?.take_text("userId")?.ok_or_else(|| Error::invalid("userId: is required"))?;
-    let added = call.app().write(move |tx| member::add(tx, &limits, id, me, &whom)).await?;
+    let added = call.app().write(Purpose::Join, move |tx| member::add(tx, &limits, id, me, &whom)).await?;
     Ok(Response::json(200, view::member(&added)?))
 }
 
 /// Removes a member.
 pub async fn remove_member(call: Call<'_>) -> Result<Response> {
     let (me, id, limits, whom) = (call.me()?, call.group()?, call.limits(), call.params[1].clone());
-    call.app().write(move |tx| member::remove(tx, &limits, id, me, &whom)).await?;
+    call.app().write(Purpose::Leave, move |tx| member::remove(tx, &limits, id, me, &whom)).await?;
     Ok(ok())
 }
 
@@ -96,6 +98,9 @@ pub async fn set_role(call: Call<'_>) -> Result<Response> {
         .as_deref()
         .and_then(Role::parse)
         .ok_or_else(|| Error::invalid("role: must be admin or member"))?;
-    let changed = call.app().write(move |tx| member::set_role(tx, &limits, id, me, &whom, role)).await?;
+    let changed = call
+        .app()
+        .write(Purpose::SetRole, move |tx| member::set_role(tx, &limits, id, me, &whom, role))
+        .await?;
     Ok(Response::json(200, view::member(&changed)?))
 }

@@ -17,10 +17,16 @@ pub fn show(call: &Call<'_>) -> Result<Response> {
     let sockets = app.hub.counters();
     let turns = crate::io::meter();
     let (backups, now) = (app.backups.borrow(), Time::now());
+    let storage = app.storage();
     let mut body = json!({
         "ok": well,
         "status": if well { "ok" } else { "error" },
         "db": if well { "ok" } else { "error" },
+        "storage": {
+            "state": storage.name(),
+            "message": storage.sentence(),
+            "freeBytes": app.free_bytes(),
+        },
         "dbLatencyMs": (latency * 1000.0).round() / 1000.0,
         "ws": {
             "activeConnections": sockets.open,

@@ -4,7 +4,7 @@ use super::{Call, login, ok, redirect};
 use crate::api::pace::{Deed, Doer};
 use crate::api::token::{self, Arrival};
 use crate::api::{invite, qr, user, view};
-use crate::domain::{Error, InviteId};
+use crate::domain::{Error, InviteId, Purpose};
 use crate::http::error::Result;
 use crate::http::message::{Body, Response};
 use crate::http::shield::Shield;
@@ -17,7 +17,8 @@ pub async fn create(call: Call<'_>) -> Result<Response> {
     if max_uses.is_some_and(|uses| !invite::USES.contains(&uses)) {
         return Err(Error::invalid("maxUses: a number from 1 to 1000000").into());
     }
-    let made = call.app().write(move |tx| invite::create(tx, &limits, id, me, max_uses)).await?;
+    let made =
+        call.app().write(Purpose::Invite, move |tx| invite::create(tx, &limits, id, me, max_uses)).await?;
     Ok(Response::json(200, view::invite(&made, &call.base())?))
 }
 
@@ -30,7 +31,7 @@ pub fn list(call: &Call<'_>) -> Result<Response> {
 /// Revokes an invite.
 pub async fn revoke(call: Call<'_>) -> Result<Response> {
     let (me, id, which) = (call.me()?, call.group()?, InviteId::parse(&call.params[1]));
-    call.app().write(move |tx| invite::revoke(tx, id, me, which)).await?;
+    call.app().write(Purpose::RevokeInvite, move |tx| invite::revoke(tx, id, me, which)).await?;
     Ok(ok())
 }
 
@@ -57,7 +58,7 @@ pub async fn join(call: Call<'_>) -> Result<Response> {
         Some(id) if invite::is_known(call.app().db(), id)? => id,
         _ => find(&call, Error::invalid(invite::OVER))?.0,
     };
-    let accepted = call.app().write(move |tx| invite::accept(tx, &limits, me, which)).await?;
+    let accepted = call.app().write(Purpose::Join, move |tx| invite::accept(tx, &limits, me, which)).await?;
     Ok(Response::json(200, view::joined(&accepted.group, accepted.already)?))
 }
 
@@ -74,7 +75,7 @@ pub async fn join_new(call: Call<'_>) -> Result<Response> {
     let old = login::old_login(&call);
     let arrival = Arrival { invite: Some(which), ..login::arrival(&call) };
     let logged_in = app
-        .write(move |tx| {
+        .write(Purpose::AddPerson, move |tx| {
             if let Some(old) = old {
                 token::end(tx, old)?;
             }

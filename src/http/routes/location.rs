@@ -2,6 +2,7 @@
 
 use super::Call;
 use crate::api::{location, view};
+use crate::domain::Purpose;
 use crate::http::error::Result;
 use crate::http::message::Response;
 
@@ -16,6 +17,6 @@ pub async fn add(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
     let name = call.fields()?.take_text("name")?.unwrap_or_default();
     let name = location::clean_name(&name, &limits)?;
-    let added = call.app().write(move |tx| location::add(tx, &limits, me, &name)).await?;
+    let added = call.app().write(Purpose::AddPlace, move |tx| location::add(tx, &limits, me, &name)).await?;
     Ok(Response::json(200, view::location(&added)?))
 }

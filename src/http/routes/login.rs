@@ -4,7 +4,7 @@ use super::{Call, ok, redirect};
 use crate::api::pace::{Deed, Doer};
 use crate::api::token::{self, Arrival, LoggedIn};
 use crate::api::{App, busy, link, password, session, user, view};
-use crate::domain::{Error, InviteId, TokenId, UserId, token::clean_agent, user::uid_of};
+use crate::domain::{Error, InviteId, Purpose, TokenId, UserId, token::clean_agent, user::uid_of};
 use crate::http::auth::{self, Source};
 use crate::http::error::Result;
 use crate::http::message::Response;
@@ -42,7 +42,7 @@ pub async fn begin(call: Call<'_>) -> Result<Response> {
     };
     let logged_in = call
         .app()
-        .write(move |tx| {
+        .write(Purpose::LogIn, move |tx| {
             if let Some(old) = old {
                 token::end(tx, old)?;
             }
@@ -159,7 +159,7 @@ pub async fn change_password(call: Call<'_>) -> Result<Response> {
     }
     let hash = new_hash(app, "newPassword", new).await?;
     let keep = call.token()?;
-    app.write(move |tx| user::change_password(tx, me, &hash, keep)).await?;
+    app.write(Purpose::ChangePassword, move |tx| user::change_password(tx, me, &hash, keep)).await?;
     super::enforce(app)?;
     Ok(ok())
 }
@@ -178,7 +178,7 @@ pub async fn reset(call: Call<'_>) -> Result<Response> {
     let hash = new_hash(app, "password", fields.take_text("password")?).await?;
     let (limits, arrival, old) = (call.limits(), arrival(&call), old_login(&call));
     let logged_in = app
-        .write(move |tx| {
+        .write(Purpose::ChangePassword, move |tx| {
             if let Some(old) = old {
                 token::end(tx, old)?;
             }
@@ -193,7 +193,7 @@ pub async fn reset(call: Call<'_>) -> Result<Response> {
 pub async fn end(call: &Call<'_>) -> Result<()> {
     if let Some(caller) = &call.caller {
         let token = caller.me.token.id;
-        call.app().write(move |tx| token::end(tx, token)).await?;
+        call.app().write(Purpose::LogOut, move |tx| token::end(tx, token)).await?;
         token::ended(call.app(), &[token], close::LOGGED_OUT);
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::api::pace::Deed;
 use crate::api::room::{self, Who};
 use crate::api::view::talk;
 use crate::api::{Db, Tx};
-use crate::domain::{Channel, Error};
+use crate::domain::{Channel, Error, Purpose};
 use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
 use serde_json::json;
@@ -57,7 +57,7 @@ pub async fn say(call: Call<'_>) -> Result<Response> {
         let said = message::say(tx, &limits, &new)?;
         Ok(json!({ "id": said.id.to_string(), "seq": said.seq, "channel": name }).to_string())
     };
-    Ok(Response::json(200, call.write_once(say).await?))
+    Ok(Response::json(200, call.write_once(Purpose::Say, say).await?))
 }
 
 /// The message in the path.
@@ -72,7 +72,10 @@ pub async fn edit(call: Call<'_>) -> Result<Response> {
     let (me, limits, which) = (call.me()?, call.limits(), which(&call)?);
     call.pace(Deed::Message, limits.messages_per_minute)?;
     let text = call.fields()?.take_text("text")?.unwrap_or_default();
-    let changed = call.app().write(move |tx| message::edit(tx, &limits, me, &which, &text)).await?;
+    let changed = call
+        .app()
+        .write(Purpose::EditMessage, move |tx| message::edit(tx, &limits, me, &which, &text))
+        .await?;
     Ok(done(changed.seq))
 }
 
@@ -80,7 +83,8 @@ pub async fn edit(call: Call<'_>) -> Result<Response> {
 pub async fn delete(call: Call<'_>) -> Result<Response> {
     let (me, limits, which) = (call.me()?, call.limits(), which(&call)?);
     call.pace(Deed::Message, limits.messages_per_minute)?;
-    let changed = call.app().write(move |tx| message::delete(tx, &limits, me, &which)).await?;
+    let changed =
+        call.app().write(Purpose::DeleteMessage, move |tx| message::delete(tx, &limits, me, &which)).await?;
     Ok(done(changed.seq))
 }
 

@@ -3,7 +3,7 @@
 use super::Call;
 use crate::api::meter::By;
 use crate::api::{App, BATCH_MILLIS};
-use crate::domain::Time;
+use crate::domain::{Storage, Time};
 use crate::http::auth;
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Body, Response};
@@ -112,6 +112,18 @@ impl Page {
         self.line("commit_seconds_count", "", batches);
         self.counter("commit_failures_total", "Batches that could not be stored.", writes.failures);
         self.counter("writes_total", "Writes done, refused ones among them.", writes.jobs);
+        self.family("written_bytes_total", "counter", "Bytes written to the disk since the start, by cause.");
+        for (cause, bytes) in app.written().totals() {
+            self.line("written_bytes_total", &format!(r#"cause="{}""#, cause.name()), bytes);
+        }
+        self.family("storage_state", "gauge", "How the storage is: 1 for the state it is in.");
+        for state in Storage::ALL {
+            let is_so = u8::from(app.storage() == state);
+            self.line("storage_state", &format!(r#"state="{}""#, state.name()), is_so);
+        }
+        if let Some(free) = app.free_bytes() {
+            self.gauge("free_bytes", "Space left on the data directory's file system.", free);
+        }
         self.family("queue_depth", "gauge", "What waits: writes for the disk, the rest for a worker.");
         self.line("queue_depth", r#"queue="writes""#, waiting);
         self.line("queue_depth", r#"queue="passwords""#, app.passwords.waiting());

@@ -23,7 +23,7 @@ use crate::api::deuce::{Cursor, Page};
 use crate::api::pace::Deed;
 use crate::api::token;
 use crate::api::{App, Tx, device::Reach};
-use crate::domain::{self, EntryId, Error, GroupId, Limits, Permits, TokenId, UserId};
+use crate::domain::{self, EntryId, Error, GroupId, Limits, Permits, Purpose, TokenId, UserId};
 use crate::http::address::Peer;
 use crate::http::auth::Caller;
 use crate::http::body::{self, Fields};
@@ -80,12 +80,12 @@ impl Call<'_> {
     }
 
     /// Carries out what changes something and says what to answer; what was signed, once.
-    async fn write_once<F>(&self, work: F) -> Result<String>
+    async fn write_once<F>(&self, purpose: Purpose, work: F) -> Result<String>
     where
         F: Fn(&Tx<'_>) -> domain::Result<String> + Send + 'static,
     {
         let claim = self.caller.as_ref().and_then(|caller| caller.signed.as_ref()).map(|signed| signed.claim);
-        let written = self.app().write(move |tx| match &claim {
+        let written = self.app().write(purpose, move |tx| match &claim {
             Some(claim) => crate::api::device::once(tx, claim, &work),
             None => work(tx),
         });

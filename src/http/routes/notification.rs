@@ -5,8 +5,8 @@ use crate::api::Tx;
 use crate::api::notification::{self, Recipient};
 use crate::api::pace::Deed;
 use crate::api::view::talk;
-use crate::domain::Error;
 use crate::domain::notification::Choice;
+use crate::domain::{Error, Purpose};
 use crate::http::body::{Fields, Value};
 use crate::http::error::{Failure, Result};
 use crate::http::message::Response;
@@ -32,14 +32,14 @@ pub fn count(call: &Call<'_>) -> Result<Response> {
 pub async fn mark(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
     let id = call.params[0].parse().map_err(|_| Error::not_found("Notification not found"))?;
-    call.app().write(move |tx| notification::mark(tx, &limits, me, id)).await?;
+    call.app().write(Purpose::MarkRead, move |tx| notification::mark(tx, &limits, me, id)).await?;
     Ok(success())
 }
 
 /// Marks all as read.
 pub async fn mark_all(call: Call<'_>) -> Result<Response> {
     let (me, limits) = (call.me()?, call.limits());
-    call.app().write(move |tx| notification::mark_all(tx, &limits, me)).await?;
+    call.app().write(Purpose::MarkRead, move |tx| notification::mark_all(tx, &limits, me)).await?;
     Ok(success())
 }
 
@@ -61,7 +61,7 @@ pub async fn send(call: Call<'_>) -> Result<Response> {
     }
     let send =
         move |tx: &Tx<'_>| talk::notification(&notification::send(tx, &limits, me, may_notify, &to, &data)?);
-    Ok(Response::json(200, call.write_once(send).await?))
+    Ok(Response::json(200, call.write_once(Purpose::Notify, send).await?))
 }
 
 /// Whom a notification is for.
@@ -99,7 +99,8 @@ pub async fn choose(call: Call<'_>) -> Result<Response> {
         joins: joins.unwrap_or(before.joins),
         mentions: mentions.unwrap_or(before.mentions),
     };
-    let chosen = call.app().write(move |tx| notification::choose(tx, id, me, change)).await?;
+    let chosen =
+        call.app().write(Purpose::ChooseNotices, move |tx| notification::choose(tx, id, me, change)).await?;
     Ok(Response::json(200, talk::choice(chosen)?))
 }
 

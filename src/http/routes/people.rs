@@ -5,7 +5,7 @@ use crate::api::pace::Deed;
 use crate::api::people::{self, Actor, Change, New};
 use crate::api::user::clean_login_name;
 use crate::api::view::people as view;
-use crate::domain::Error;
+use crate::domain::{Error, Purpose};
 use crate::http::body::Fields;
 use crate::http::error::Result;
 use crate::http::message::Response;
@@ -27,7 +27,8 @@ pub async fn prepare(call: Call<'_>) -> Result<Response> {
         return Err(Error::invalid(format!("groupIds: at most {} groups", limits.groups_per_user)).into());
     }
     let new = New { groups, ..new(&call, fields).await? };
-    let prepared = call.app().write(move |tx| people::prepare(tx, &limits, actor, &new)).await?;
+    let prepared =
+        call.app().write(Purpose::AddPerson, move |tx| people::prepare(tx, &limits, actor, &new)).await?;
     Ok(Response::json(200, view::prepared(&prepared, &call.base())?))
 }
 
@@ -37,7 +38,10 @@ pub async fn prepare_in_group(call: Call<'_>) -> Result<Response> {
     people::check_mode(call.app())?;
     people::check_leads(call.app().db(), me, id)?;
     let new = new(&call, call.fields()?).await?;
-    let prepared = call.app().write(move |tx| people::prepare_in_group(tx, &limits, me, id, &new)).await?;
+    let prepared = call
+        .app()
+        .write(Purpose::AddPerson, move |tx| people::prepare_in_group(tx, &limits, me, id, &new))
+        .await?;
     Ok(Response::json(200, view::prepared(&prepared, &call.base())?))
 }
 
@@ -66,7 +70,10 @@ pub async fn change(call: Call<'_>) -> Result<Response> {
     if change == Change::default() {
         return Err(Error::invalid("child: give child, disabled or owner").into());
     }
-    let changed = call.app().write(move |tx| people::change(tx, &limits, actor, &uid, change)).await?;
+    let changed = call
+        .app()
+        .write(Purpose::ChangeStanding, move |tx| people::change(tx, &limits, actor, &uid, change))
+        .await?;
     enforce(call.app())?;
     Ok(Response::json(200, view::account(&changed)?))
 }
@@ -74,7 +81,8 @@ pub async fn change(call: Call<'_>) -> Result<Response> {
 /// Removes an account.
 pub async fn remove(call: Call<'_>) -> Result<Response> {
     let (actor, uid, limits) = (Actor::of(call.app(), call.me()?)?, call.params[0].clone(), call.limits());
-    let picture = call.app().write(move |tx| people::remove(tx, &limits, actor, &uid)).await?;
+    let picture =
+        call.app().write(Purpose::RemovePerson, move |tx| people::remove(tx, &limits, actor, &uid)).await?;
     enforce(call.app())?;
     if let Some(picture) = picture {
         user::remove_picture(call.app(), picture).await;
@@ -86,6 +94,6 @@ pub async fn remove(call: Call<'_>) -> Result<Response> {
 pub async fn reset(call: Call<'_>) -> Result<Response> {
     let (actor, uid, limits) = (Actor::of(call.app(), call.me()?)?, call.params[0].clone(), call.limits());
     call.pace(Deed::Group, limits.groups_per_minute)?;
-    let link = call.app().write(move |tx| people::reset(tx, &limits, actor, &uid)).await?;
+    let link = call.app().write(Purpose::MakeLink, move |tx| people::reset(tx, &limits, actor, &uid)).await?;
     Ok(Response::json(200, view::link(&link, &call.base())?))
 }

@@ -3,7 +3,7 @@
 use super::Call;
 use crate::api::pace::Deed;
 use crate::api::{Tx, reaction, view};
-use crate::domain::{EntryId, Error};
+use crate::domain::{EntryId, Error, Purpose};
 use crate::http::error::Result;
 use crate::http::message::Response;
 
@@ -30,7 +30,7 @@ pub async fn add(call: Call<'_>) -> Result<Response> {
     let emoji = emoji(&call)?;
     let id = EntryId::parse(&call.params[0]).ok_or_else(|| Error::not_found("Entry not found"))?;
     let add = move |tx: &Tx<'_>| view::reaction(&reaction::add(tx, &limits, me, id, &emoji)?);
-    Ok(Response::json(200, call.write_once(add).await?))
+    Ok(Response::json(200, call.write_once(Purpose::React, add).await?))
 }
 
 /// Takes a reaction back.
@@ -39,7 +39,9 @@ pub async fn remove(call: Call<'_>) -> Result<Response> {
     call.pace(Deed::Reaction, limits.reactions_per_minute)?;
     let emoji = emoji(&call)?;
     if let Some(id) = EntryId::parse(&call.params[0]) {
-        call.app().write(move |tx| reaction::remove(tx, &limits, me, id, &emoji)).await?;
+        call.app()
+            .write(Purpose::TakeReactionBack, move |tx| reaction::remove(tx, &limits, me, id, &emoji))
+            .await?;
     }
     Ok(Response::json(200, r#"{"message":"Reaction removed"}"#.to_owned()))
 }

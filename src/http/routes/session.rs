@@ -3,7 +3,7 @@
 use super::{Call, enforce, login, ok};
 use crate::api::view::people as view;
 use crate::api::{session, token};
-use crate::domain::TokenId;
+use crate::domain::{Purpose, TokenId};
 use crate::http::error::Result;
 use crate::http::message::Response;
 use crate::ws::close;
@@ -17,7 +17,7 @@ pub fn list(call: &Call<'_>) -> Result<Response> {
 /// Ends one of the caller's logins and its sockets.
 pub async fn end(call: Call<'_>) -> Result<Response> {
     let (me, id) = (call.me()?, call.params[0].parse().ok().map(TokenId));
-    let ended = call.app().write(move |tx| session::revoke(tx, me, id)).await?;
+    let ended = call.app().write(Purpose::LogOut, move |tx| session::revoke(tx, me, id)).await?;
     token::ended(call.app(), &[ended], close::LOGGED_OUT);
     Ok(if ended == call.token()? { login::farewell(ok()) } else { ok() })
 }
@@ -25,7 +25,7 @@ pub async fn end(call: Call<'_>) -> Result<Response> {
 /// Ends the caller's other logins and their sockets.
 pub async fn end_others(call: Call<'_>) -> Result<Response> {
     let (me, keep) = (call.me()?, call.token()?);
-    call.app().write(move |tx| session::revoke_others(tx, me, keep)).await?;
+    call.app().write(Purpose::LogOut, move |tx| session::revoke_others(tx, me, keep)).await?;
     enforce(call.app())?;
     Ok(ok())
 }

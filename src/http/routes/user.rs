@@ -3,7 +3,7 @@
 use super::Call;
 use crate::api::pace::Deed;
 use crate::api::{App, picture, token, user, view};
-use crate::domain::Error;
+use crate::domain::{Cause, Error, Purpose};
 use crate::http::auth;
 use crate::http::error::{Failure, Result};
 use crate::http::message::{Request, Response};
@@ -22,7 +22,7 @@ pub async fn rename(call: Call<'_>) -> Result<Response> {
     let name =
         call.fields()?.take_text("username")?.ok_or_else(|| Error::invalid("username: is required"))?;
     let limits = call.limits();
-    let user = call.app().write(move |tx| user::rename(tx, &limits, me, &name)).await?;
+    let user = call.app().write(Purpose::Rename, move |tx| user::rename(tx, &limits, me, &name)).await?;
     Ok(Response::json(200, view::own_user(&user)?))
 }
 
@@ -30,13 +30,16 @@ pub async fn rename(call: Call<'_>) -> Result<Response> {
 pub async fn set_picture(mut call: Call<'_>) -> Result<Response> {
     let me = call.me()?;
     call.pace(Deed::Picture, call.app().limits().pictures_per_minute)?;
+    // Before the picture is scaled for nothing.
+    call.app().check_storage(Purpose::SetPicture)?;
     let upload = uploaded(&mut call.request, call.server.app.limits().picture_bytes)?;
     let (app, limits) = (call.app(), call.limits());
     let data = app.settings.data.clone();
-    let path = app.aside(move || picture::keep(&data, &upload, &limits)).await??;
+    let picture::Kept { path, bytes } = app.aside(move || picture::keep(&data, &upload, &limits)).await??;
+    app.written().count(Cause::Picture, bytes);
 
     let assigned = path.clone();
-    let changed = app.write(move |tx| picture::assign(tx, me, &assigned)).await;
+    let changed = app.write(Purpose::SetPicture, move |tx| picture::assign(tx, me, &assigned)).await;
     let (unused, answer) = match changed {
         Ok((user, old)) => (old, Ok(user)),
         Err(error) => (Some(path), Err(error)),
@@ -88,7 +91,7 @@ pub(super) async fn remove_picture(app: &App, path: String) {
 /// Deletes the caller's account, with its logins, sockets and picture.
 pub async fn erase(call: Call<'_>) -> Result<Response> {
     let (me, limits, app) = (call.me()?, call.limits(), call.app());
-    let erased = app.write(move |tx| user::erase(tx, &limits, me)).await?;
+    let erased = app.write(Purpose::RemovePerson, move |tx| user::erase(tx, &limits, me)).await?;
     token::ended(app, &[], close::LOGGED_OUT);
     app.hub.end_user(me, close::LOGGED_OUT);
     if let Some(picture) = erased {

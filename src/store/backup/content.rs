@@ -1,7 +1,7 @@
 //! What is in a database file: how many rows, how far the logs have come, and a sum over all of it by which one
 //! changed bit is seen.
 
-use crate::domain::{Error, Result, Time};
+use crate::domain::{Code, Error, Result, Time};
 use crate::store::migration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -245,5 +245,5 @@ fn look(db: &Connection, path: &Path) -> rusqlite::Result<Result<Copy>> {
 
 pub(super) fn broken(path: &Path, what: &str) -> Error {
     let what = what.lines().next().unwrap_or_default();
-    Error::unavailable(format!("{} is damaged ({what}); it was left as it is", path.display()))
+    Error::new(Code::Damaged, format!("{} is damaged ({what}); it was left as it is", path.display()))
 }

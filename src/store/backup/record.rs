@@ -1,8 +1,9 @@
 //! What is remembered of copies: each attempt to make one, and when the owners were warned.
 
 use crate::domain::{Result, Time};
-use crate::store::{Db, Tx, time_at};
+use crate::store::{Db, Tx, condition::Copy, time_at};
 use rusqlite::{Row, params};
+use std::path::PathBuf;
 
 /// So many attempts are remembered, and the newest that succeeded.
 const REMEMBERED: i64 = 100;
@@ -64,6 +65,14 @@ pub fn last(db: &Db) -> Result<Option<Attempt>> {
 /// The newest attempt that succeeded.
 pub fn verified(db: &Db) -> Result<Option<Attempt>> {
     db.one(&format!("{COLUMNS} WHERE failure IS NULL ORDER BY id DESC LIMIT 1"), [], from_row)
+}
+
+/// The newest copy that was verified, if it is still where it was made.
+pub fn newest_copy(db: &Db) -> Option<Copy> {
+    let sql = format!("{COLUMNS} WHERE failure IS NULL ORDER BY id DESC LIMIT 20");
+    let made = db.all(&sql, [], from_row).unwrap_or_default();
+    let mut copies = made.into_iter().map(|made| Copy { path: PathBuf::from(made.path), at: made.at });
+    copies.find(|copy| copy.path.is_file())
 }
 
 /// The newest failure that the owners were told of, if nothing has succeeded since.

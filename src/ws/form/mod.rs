@@ -139,7 +139,7 @@ impl Refusal {
             Code::NotFound => "NOT_FOUND",
             Code::TooMany { .. } => "RATE_LIMITED",
             Code::Limit => "LIMIT",
-            Code::Unavailable | Code::Full => "UNAVAILABLE",
+            Code::Unavailable | Code::Full | Code::Failing | Code::Damaged => "UNAVAILABLE",
             Code::Internal => "INTERNAL",
         };
         Refusal { code, message: error.message.to_string() }

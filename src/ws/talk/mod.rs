@@ -13,7 +13,7 @@ use crate::api::meter::Meter;
 use crate::api::presence::{self, Sign};
 use crate::api::room::{self, Since, Who};
 use crate::api::{App, notification, user};
-use crate::domain::{Author, Channel, Code, Error, Result, RoomId, UserId};
+use crate::domain::{Author, Channel, Code, Error, Purpose, Result, RoomId, UserId};
 use crate::hub::{Ending, Form, SessionId};
 use crate::ws::form::{self, Asked, Command, Id, Joining, Outcome, Read, Refusal, Words};
 use crate::ws::rate::{Rate, Verdict};
@@ -204,7 +204,7 @@ impl Talk {
                 let channel = which.channel.clone();
                 self.change(form, id, channel, move |app, me| {
                     let limits = app.limits().clone();
-                    app.write(move |tx| message::edit(tx, &limits, me, &which, &text))
+                    app.write(Purpose::EditMessage, move |tx| message::edit(tx, &limits, me, &which, &text))
                 });
                 return None;
             }
@@ -212,7 +212,7 @@ impl Talk {
                 let channel = which.channel.clone();
                 self.change(form, id, channel, move |app, me| {
                     let limits = app.limits().clone();
-                    app.write(move |tx| message::delete(tx, &limits, me, &which))
+                    app.write(Purpose::DeleteMessage, move |tx| message::delete(tx, &limits, me, &which))
                 });
                 return None;
             }
@@ -326,7 +326,7 @@ impl Talk {
             client_id: id.as_ref().map(|id| id.name().to_owned()),
         };
         let limits = self.app.limits().clone();
-        let said = self.app.write(move |tx| message::say(tx, &limits, &new));
+        let said = self.app.write(Purpose::Say, move |tx| message::say(tx, &limits, &new));
         self.await_outcome(form, id, async move { Ok(Outcome::Said(channel, said.await?)) });
     }
 
@@ -354,7 +354,7 @@ impl Talk {
             Err(error) => return self.settle(form, id.as_ref(), Err(error)),
         };
         let limits = self.app.limits().clone();
-        let marked = self.app.write(move |tx| match which {
+        let marked = self.app.write(Purpose::MarkRead, move |tx| match which {
             Some(number) => notification::mark(tx, &limits, me, number),
             None => notification::mark_all(tx, &limits, me),
         });
@@ -394,7 +394,7 @@ impl Talk {
             client_id: None,
         };
         let limits = self.app.limits().clone();
-        let said = self.app.write(move |tx| message::say(tx, &limits, &new));
+        let said = self.app.write(Purpose::Say, move |tx| message::say(tx, &limits, &new));
         self.await_outcome(Form::Path, None, async move { said.await.map(|_| Outcome::Nothing) });
         None
     }
