@@ -27,6 +27,7 @@ mod health;
 mod hearing;
 mod idempotency;
 mod invite;
+mod kill;
 mod limit;
 mod location;
 mod login;
