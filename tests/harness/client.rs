@@ -84,6 +84,11 @@ impl Client {
         }
     }
 
+    /// The same session at another server, which has the same people.
+    pub fn twin_at(&self, server: &super::Server) -> Client {
+        Client { place: server.place(), ..self.twin() }
+    }
+
     /// The same session as a program uses it: a bearer token, no cookie.
     pub fn bearer(&self) -> Client {
         Client { bearer: Some(self.token()), cookie: Mutex::new(None), ..self.twin() }
@@ -349,6 +354,15 @@ impl Request<'_> {
         let reply = self.client.try_exchange(&self).ok()?;
         let me = self.client.identity.lock().unwrap().clone().map(|who| who.0);
         check::reply(&reply, &self.method, &self.path, me.as_deref());
+        Some(reply)
+    }
+
+    /// Both: nothing where it is gone, and whatever it says where it is not.
+    #[track_caller]
+    pub fn send_if_answered(self) -> Option<Reply> {
+        let reply = self.client.try_exchange(&self).ok()?;
+        let me = self.client.identity.lock().unwrap().clone().map(|who| who.0);
+        check::form(&reply, &self.method, &self.path, me.as_deref());
         Some(reply)
     }
 

@@ -62,6 +62,7 @@ mod session;
 mod signed;
 mod socket;
 mod story;
+mod sweep;
 mod throttle;
 mod torn;
 mod transcript;
