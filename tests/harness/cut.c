@@ -358,14 +358,17 @@ int mkdir(const char *path, mode_t mode) {
     return failed;
 }
 
-/* A second name is copied from the first one's by the harness, too. */
-int link(const char *from, const char *to) {
+/* A second name of a file. */
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
     char from_room[2 * PATH_MAX], to_room[2 * PATH_MAX];
-    const char *old = absolute(AT_FDCWD, from, from_room), *name = below(absolute(AT_FDCWD, to, to_room));
+    const char *old = absolute(from_folder, from, from_room), *new = absolute(to_folder, to, to_room);
+    const char *name = below(new);
     pthread_mutex_lock(&one);
     struct stat about;
-    int failed = name && fails("EF") ? -1 : (int)syscall(SYS_linkat, AT_FDCWD, old, AT_FDCWD, to, 0);
-    if (!failed && name && !stat(to, &about)) note('N', name, strlen(name), (uint64_t)about.st_ino, 0, NULL, 0);
+    int failed = name && fails("EF") ? -1 : (int)syscall(SYS_linkat, AT_FDCWD, old, AT_FDCWD, new, flags);
+    if (!failed && name && !stat(new, &about)) note('N', name, strlen(name), (uint64_t)about.st_ino, 0, NULL, 0);
     pthread_mutex_unlock(&one);
     return failed;
 }
+
+int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }

@@ -12,6 +12,7 @@ use crate::require_durability::unpack;
 use rusqlite::Connection;
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -430,6 +431,72 @@ fn r_d9_a_power_cut_during_a_backup_harms_neither_the_diary_nor_older_copies() {
         &recording,
         seed,
         "a copy under its final name that is not whole, one that was said to be verified and is gone, a changed diary",
+    );
+}
+
+#[test]
+fn a_power_cut_during_a_restore_leaves_the_one_diary_or_the_other() {
+    let mut server = unhurried().start();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    let pose = |size| {
+        let bytes = picture::jpeg(size, size);
+        ann.upload("/api/auth/user/profile-picture", "profilePicture", "image/jpeg", &bytes).ok();
+    };
+    (0..10).for_each(|number| drop(ann.log(&home, &format!("entry-{number}"))));
+    pose(50);
+    let place = Directory::new();
+    let output = server::run(&["backup", place.0.to_str().unwrap(), "--data", server.data_text()], "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = fs::read_dir(&place.0).unwrap().next().unwrap().unwrap().path();
+    (10..20).for_each(|number| drop(ann.log(&home, &format!("entry-{number}"))));
+    pose(60);
+    // As it is found after a power cut, with a log that is not folded in.
+    server.kill9();
+    let of_people = |data: &Path| -> BTreeMap<String, i64> {
+        let kinds = ["entry ", "picture ", "login ", "member "];
+        let (there, wrong) = facts::read(data);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        there.into_iter().filter(|(fact, _)| kinds.iter().any(|kind| fact.starts_with(kind))).collect()
+    };
+    let model = Directory::new();
+    copy_folder(server.data(), &model.0);
+    let old = of_people(&model.0);
+    let recorder = Recorder::begin(server.data());
+    let mut command = server::command();
+    command.args(["restore", file.to_str().unwrap(), "--yes", "--data", server.data_text()]);
+    let output = server::finish(command.envs(recorder.environment()), "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = recorder.mark();
+    let recording = recorder.end();
+    let told = recording.position(told);
+    let after = Directory::new();
+    copy_folder(server.data(), &after.0);
+    let new = of_people(&after.0);
+    assert!(old.len() == new.len() + 10, "{old:?}\n{new:?}");
+    let (is_old, is_new) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let seed = setting("DEUCED_SEED", 5);
+    let tally = cut(&recording, seed, share(100), Lie::None, |moment, state| {
+        let mut server = unhurried().start_in(state);
+        server.nobody().get("/api/health").ok();
+        server.kill9();
+        let there = of_people(server.data());
+        let wrong = match () {
+            _ if there == new => is_new.fetch_add(1, Ordering::Relaxed) == usize::MAX,
+            _ if there == old && moment <= told => is_old.fetch_add(1, Ordering::Relaxed) == usize::MAX,
+            _ => true,
+        };
+        (
+            there.len(),
+            wrong.then(|| format!("neither the one nor the other: {there:?}")).into_iter().collect(),
+        )
+    });
+    println!("\na restore: {is_old:?} times the diary from before, {is_new:?} times the copy");
+    tally.report(
+        "a restore",
+        &recording,
+        seed,
+        "a diary that is neither the one nor the other, a restore that was said to be done and is not, a state that does not open",
     );
 }
 
