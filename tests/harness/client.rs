@@ -84,6 +84,11 @@ impl Client {
         }
     }
 
+    /// The same session at another server, which has the same people.
+    pub fn twin_at(&self, server: &super::Server) -> Client {
+        Client { place: server.place(), ..self.twin() }
+    }
+
     /// The same session as a program uses it: a bearer token, no cookie.
     pub fn bearer(&self) -> Client {
         Client { bearer: Some(self.token()), cookie: Mutex::new(None), ..self.twin() }
@@ -254,6 +259,13 @@ impl Client {
 
     #[track_caller]
     fn exchange(&self, request: &Request) -> Reply {
+        match self.try_exchange(request) {
+            Ok(reply) => reply,
+            Err(what) => panic!("{} {}: {what}", request.method, request.path),
+        }
+    }
+
+    fn try_exchange(&self, request: &Request) -> Result<Reply, String> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, request.path).into_bytes();
         let address = self.address();
         let given = |name: &str| request.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name));
@@ -281,20 +293,19 @@ impl Client {
         let mut kept = held.take().filter(|(to, _)| *to == address).map(|(_, wire)| wire);
         let mut wire = match kept.take_if(|wire| wire.is_fresh()) {
             Some(wire) => wire,
-            None => Wire::open(address),
+            None => {
+                Wire::try_open(address).map_err(|error| format!("cannot connect to {address}: {error}"))?
+            }
         };
         // A refusal may come before the whole body was taken: the reply is what counts.
         let sent = wire.try_send(&bytes);
-        let mut reply = match wire.try_reply(&request.method) {
-            Ok(reply) => reply,
-            Err(what) => panic!("{} {}: {what} (sent: {sent:?})", request.method, request.path),
-        };
+        let mut reply = wire.try_reply(&request.method).map_err(|what| format!("{what} (sent: {sent:?})"))?;
         reply.asked = format!("{} {}", request.method, request.path);
         let closes = reply.header("Connection").is_some_and(|value| value.to_lowercase().contains("close"));
         if !closes && sent.is_ok() {
             *held = Some((address, wire));
         }
-        reply
+        Ok(reply)
     }
 
     fn keep_cookie(&self, reply: &Reply) {
@@ -337,6 +348,24 @@ impl Request<'_> {
 }
 
 impl Request<'_> {
+    /// Asks a server that may be gone before it has answered.
+    #[track_caller]
+    pub fn send_to_mortal(self) -> Option<Reply> {
+        let reply = self.client.try_exchange(&self).ok()?;
+        let me = self.client.identity.lock().unwrap().clone().map(|who| who.0);
+        check::reply(&reply, &self.method, &self.path, me.as_deref());
+        Some(reply)
+    }
+
+    /// Both: nothing where it is gone, and whatever it says where it is not.
+    #[track_caller]
+    pub fn send_if_answered(self) -> Option<Reply> {
+        let reply = self.client.try_exchange(&self).ok()?;
+        let me = self.client.identity.lock().unwrap().clone().map(|who| who.0);
+        check::form(&reply, &self.method, &self.path, me.as_deref());
+        Some(reply)
+    }
+
     /// Asks a server that may have to say that it cannot: 5xx is an answer like any other.
     #[track_caller]
     pub fn send_to_troubled(self) -> Reply {

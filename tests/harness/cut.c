@@ -358,7 +358,7 @@ int mkdir(const char *path, mode_t mode) {
     return failed;
 }
 
-/* A second name is copied from the first one's by the harness, too. */
+/* A second name of a file. */
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
     char from_room[2 * PATH_MAX], to_room[2 * PATH_MAX];
     const char *old = absolute(from_folder, from, from_room), *new = absolute(to_folder, to, to_room);

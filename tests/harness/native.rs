@@ -199,6 +199,21 @@ impl Native {
         frame
     }
 
+    /// The next event or whisper of a server that may be gone: nothing when it is.
+    #[track_caller]
+    pub fn event_if_any(&mut self) -> Option<Value> {
+        let frame = match self.waiting.pop_front() {
+            Some(frame) => frame,
+            None => match self.socket.next_frame() {
+                Frame::Text(text) => self.socket.read(&text),
+                Frame::Close(..) | Frame::End => return None,
+                other => panic!("expected an event or the end, got {other:?}"),
+            },
+        };
+        self.count(&frame);
+        Some(frame)
+    }
+
     /// The next event is of this type; the whole frame.
     #[track_caller]
     pub fn expect(&mut self, kind: &str) -> Value {

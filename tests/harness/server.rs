@@ -102,6 +102,23 @@ impl Setup {
         self.start_in(data)
     }
 
+    /// Starts it where it may not be able to: the directory, how it ended and what it said, then.
+    pub fn try_start_in(self, data: Directory) -> Result<Server, (Directory, String)> {
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let mut child = launch(&self, &data.0, 0, &stderr);
+        match try_wait_for_address(&mut child, &data.0, &stderr) {
+            Ok(place) => {
+                let place = Arc::new(Mutex::new(place));
+                Ok(Server { setup: self, child, data, place, stderr, clock_offset_seconds: 0 })
+            }
+            Err(what) => {
+                let _ = child.wait();
+                let said = stderr.lock().unwrap().clone();
+                Err((data, format!("{what}: {said}")))
+            }
+        }
+    }
+
     /// Starts it on a data directory that is there.
     #[track_caller]
     pub fn start_in(self, data: Directory) -> Server {
@@ -217,6 +234,18 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         *self.place.lock().unwrap()
+    }
+
+    /// Where it is, for clients that follow it.
+    pub fn place(&self) -> Arc<Mutex<SocketAddr>> {
+        self.place.clone()
+    }
+
+    /// Its data directory, when it has ended.
+    #[track_caller]
+    pub fn give_back(mut self) -> Directory {
+        assert!(self.child.try_wait().unwrap().is_some(), "it still runs");
+        Directory(std::mem::take(&mut self.data.0))
     }
 
     pub fn data(&self) -> &Path {
@@ -443,6 +472,12 @@ fn collect(mut source: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>
 
 #[track_caller]
 fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String>>) -> (Child, SocketAddr) {
+    let mut child = launch(setup, data, offset_seconds, log);
+    let place = wait_for_address(&mut child, data, log);
+    (child, place)
+}
+
+fn launch(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String>>) -> Child {
     let _ = fs::remove_file(data.join("address"));
     let mut command = command();
     command.args(["serve", "--data"]).arg(data);
@@ -480,8 +515,7 @@ fn spawn(setup: &Setup, data: &Path, offset_seconds: i64, log: &Arc<Mutex<String
         .expect("deuced starts");
     listen_to(child.stdout.take().unwrap(), log.clone());
     listen_to(child.stderr.take().unwrap(), log.clone());
-    let place = wait_for_address(&mut child, data, log);
-    (child, place)
+    child
 }
 
 /// The command with these sockets as its descriptors 3 and on, and with the variables that say so.
@@ -525,19 +559,40 @@ pub fn hand_over(command: Command, sockets: &[RawFd]) -> Command {
 /// Waits until the server has written where it listens.
 #[track_caller]
 pub fn wait_for_address(child: &mut Child, data: &Path, log: &Arc<Mutex<String>>) -> SocketAddr {
+    match try_wait_for_address(child, data, log) {
+        Ok(place) => place,
+        Err(what) => panic!("{what}; stderr:\n{}", log.lock().unwrap()),
+    }
+}
+
+fn try_wait_for_address(
+    child: &mut Child,
+    data: &Path,
+    log: &Arc<Mutex<String>>,
+) -> Result<SocketAddr, String> {
     let start = Instant::now();
     loop {
+        // It goes on without the file where that cannot be written, and says so.
+        let said = log.lock().unwrap().clone();
+        if said.contains("/address cannot be written") {
+            let told = said
+                .lines()
+                .find_map(|line| line.strip_prefix("Open http://")?.trim_end_matches('/').parse().ok());
+            if let Some(place) = told {
+                return Ok(place);
+            }
+        }
         if let Some(text) = fs::read_to_string(data.join("address")).ok().filter(|text| text.ends_with('\n'))
         {
-            return text.trim().parse().unwrap_or_else(|_| panic!("the file `address` holds {text:?}"));
+            return text.trim().parse().map_err(|_| format!("the file `address` holds {text:?}"));
         }
         if let Some(status) = child.try_wait().unwrap() {
             thread::sleep(Duration::from_millis(50));
-            panic!("the server ended at start with {status}; stderr:\n{}", log.lock().unwrap());
+            return Err(format!("the server ended at start with {status}"));
         }
         if start.elapsed() > PATIENCE {
             let _ = child.kill();
-            panic!("the server does not listen; stderr:\n{}", log.lock().unwrap());
+            return Err("the server does not listen".to_owned());
         }
         thread::sleep(Duration::from_millis(2));
     }
@@ -568,6 +623,9 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        // It may have been given away.
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
     }
 }

@@ -8,11 +8,14 @@ use crate::harness::cut::{Card, Dice, Lie, Luck, Recorder, Recording};
 use crate::harness::facts::{self, Knowledge, Placed};
 use crate::harness::server::{Directory, Setup};
 use crate::harness::{Client, Native, Server, picture, server};
+use crate::require_durability::unpack;
 use rusqlite::Connection;
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -326,7 +329,16 @@ fn one_cut(
 
 /// Starts the real server on what is left, has it answer, and compares what it has with what was known.
 fn start_and_compare(known: &Placed, moment: usize, state: Directory) -> (usize, Vec<String>) {
-    let mut server = unhurried().start_in(state);
+    start_as_and_compare(unhurried(), known, moment, state)
+}
+
+fn start_as_and_compare(
+    setup: Setup,
+    known: &Placed,
+    moment: usize,
+    state: Directory,
+) -> (usize, Vec<String>) {
+    let mut server = setup.start_in(state);
     server.nobody().get("/api/health").ok();
     server.kill9();
     let (there, mut wrong) = facts::read(server.data());
@@ -354,6 +366,150 @@ fn r_d1_a_power_cut_loses_nothing_that_anybody_was_told() {
         "a write that was acknowledged or heard and is gone or there twice, half a write, a gap in a log, a counter \
          beside its rows, a picture without its file, a copy that is not whole, a state that does not open",
     );
+}
+
+/// What is there before the record begins is known all along.
+fn known_before(data: &Path, knowledge: &Knowledge, recorder: &Recorder) {
+    let (there, wrong) = facts::read(data);
+    assert!(wrong.is_empty() && there.len() > 10, "{wrong:?} {there:?}");
+    let begin = recorder.mark();
+    for (fact, count) in there {
+        knowledge.told(fact, count, begin);
+    }
+}
+
+#[test]
+fn r_d4_a_power_cut_during_an_upgrade_leaves_the_old_or_the_new() {
+    let data = Directory::new();
+    unpack("0012", &data.0);
+    let (recorder, knowledge) = (Recorder::begin(&data.0), Knowledge::default());
+    let fixture = Directory::new();
+    unpack("0012", &fixture.0);
+    known_before(&fixture.0, &knowledge, &recorder);
+    let mut server = recorder.under(Server::setup()).start_in(data);
+    knowledge.told("copy deuced.db.before-step-0012".into(), 1, recorder.mark());
+    let ann = server.device("ann");
+    let home = ann.get("/api/groups").ok()[0]["id"].as_str().unwrap().to_owned();
+    ann.log(&home, "after-the-upgrade");
+    knowledge.told_by("entry after-the-upgrade".into(), 1, recorder.mark(), "after-the-upgrade");
+    server.kill9();
+    let recording = recorder.end();
+    let (known, seed) = (knowledge.placed(&recording), setting("DEUCED_SEED", 5));
+    let tally = cut(&recording, seed, share(100), Lie::None, |moment, state| {
+        start_as_and_compare(Server::setup(), &known, moment, state)
+    });
+    tally.report(
+        "an upgrade from step 12",
+        &recording,
+        seed,
+        "tables half changed, a row of the old version gone, a copy from before the upgrade that is not whole",
+    );
+}
+
+#[test]
+fn r_d9_a_power_cut_during_a_backup_harms_neither_the_diary_nor_older_copies() {
+    let mut server = unhurried().start();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    (0..20).for_each(|number| drop(ann.log(&home, &format!("entry-{number} {}", "long ".repeat(150)))));
+    ann.upload("/api/auth/user/profile-picture", "profilePicture", "image/jpeg", &picture::jpeg(50, 50)).ok();
+    server.terminate();
+    let (recorder, knowledge) = (Recorder::begin(server.data()), Knowledge::default());
+    let model = Directory::new();
+    copy_folder(server.data(), &model.0);
+    known_before(&model.0, &knowledge, &recorder);
+    copy(&server, &recorder, &knowledge);
+    // Names have the second in them.
+    thread::sleep(Duration::from_millis(1100));
+    copy(&server, &recorder, &knowledge);
+    let recording = recorder.end();
+    let (known, seed) = (knowledge.placed(&recording), setting("DEUCED_SEED", 5));
+    let tally =
+        cut(&recording, seed, share(60), Lie::None, |moment, state| start_and_compare(&known, moment, state));
+    tally.report(
+        "two backups",
+        &recording,
+        seed,
+        "a copy under its final name that is not whole, one that was said to be verified and is gone, a changed diary",
+    );
+}
+
+#[test]
+fn a_power_cut_during_a_restore_leaves_the_one_diary_or_the_other() {
+    let mut server = unhurried().start();
+    let ann = server.person("Ann");
+    let home = ann.found("Home");
+    let pose = |size| {
+        let bytes = picture::jpeg(size, size);
+        ann.upload("/api/auth/user/profile-picture", "profilePicture", "image/jpeg", &bytes).ok();
+    };
+    (0..10).for_each(|number| drop(ann.log(&home, &format!("entry-{number}"))));
+    pose(50);
+    let place = Directory::new();
+    let output = server::run(&["backup", place.0.to_str().unwrap(), "--data", server.data_text()], "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = fs::read_dir(&place.0).unwrap().next().unwrap().unwrap().path();
+    (10..20).for_each(|number| drop(ann.log(&home, &format!("entry-{number}"))));
+    pose(60);
+    // As it is found after a power cut, with a log that is not folded in.
+    server.kill9();
+    let of_people = |data: &Path| -> BTreeMap<String, i64> {
+        let kinds = ["entry ", "picture ", "login ", "member "];
+        let (there, wrong) = facts::read(data);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        there.into_iter().filter(|(fact, _)| kinds.iter().any(|kind| fact.starts_with(kind))).collect()
+    };
+    let model = Directory::new();
+    copy_folder(server.data(), &model.0);
+    let old = of_people(&model.0);
+    let recorder = Recorder::begin(server.data());
+    let mut command = server::command();
+    command.args(["restore", file.to_str().unwrap(), "--yes", "--data", server.data_text()]);
+    let output = server::finish(command.envs(recorder.environment()), "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = recorder.mark();
+    let recording = recorder.end();
+    let told = recording.position(told);
+    let after = Directory::new();
+    copy_folder(server.data(), &after.0);
+    let new = of_people(&after.0);
+    assert!(old.len() == new.len() + 10, "{old:?}\n{new:?}");
+    let (is_old, is_new) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let seed = setting("DEUCED_SEED", 5);
+    let tally = cut(&recording, seed, share(100), Lie::None, |moment, state| {
+        let mut server = unhurried().start_in(state);
+        server.nobody().get("/api/health").ok();
+        server.kill9();
+        let there = of_people(server.data());
+        let wrong = match () {
+            _ if there == new => is_new.fetch_add(1, Ordering::Relaxed) == usize::MAX,
+            _ if there == old && moment <= told => is_old.fetch_add(1, Ordering::Relaxed) == usize::MAX,
+            _ => true,
+        };
+        (
+            there.len(),
+            wrong.then(|| format!("neither the one nor the other: {there:?}")).into_iter().collect(),
+        )
+    });
+    println!("\na restore: {is_old:?} times the diary from before, {is_new:?} times the copy");
+    tally.report(
+        "a restore",
+        &recording,
+        seed,
+        "a diary that is neither the one nor the other, a restore that was said to be done and is not, a state that does not open",
+    );
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for file in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(file.file_name());
+        if file.path().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy_folder(&file.path(), &target);
+        } else {
+            fs::copy(file.path(), target).unwrap();
+        }
+    }
 }
 
 #[test]

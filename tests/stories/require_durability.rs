@@ -145,7 +145,7 @@ fn r_d4_looking_for_damage_takes_no_longer_than_it_may() {
 }
 
 /// Fills a data directory with what a released version left.
-fn unpack(fixture: &str, data: &Path) {
+pub fn unpack(fixture: &str, data: &Path) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
     let text = fs::read_to_string(folder.join("deuced.sql")).unwrap();
     let db = Connection::open(data.join("deuced.db")).unwrap();
