@@ -11,7 +11,7 @@ for program in nginx caddy openssl curl python3; do
 done
 if [ -n "${missing:-}" ]; then
     apt-get update -q || true
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends ${missing/nginx/nginx-light} \
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 ${missing/nginx/nginx-light} \
         || { echo "these cannot be had here:$missing"; exit 1; }
 fi
 
