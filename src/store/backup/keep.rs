@@ -21,16 +21,19 @@ pub struct Kept {
     pub step: usize,
 }
 
-/// A name that sorts by time and does for every file system: `deuced-20261124T211500Z.db`.
-pub(super) fn free_name(folder: &Path, now: Time) -> PathBuf {
+/// A name that sorts by time and does for every file system: `deuced-20261124T211500Z.db`. Of several in one second the
+/// later has the higher number, also where the first is gone.
+pub(super) fn free_name(folder: &Path, now: Time) -> Result<PathBuf> {
     let now = now.to_string();
     let stamp: String = now[..19].chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
-    let names = (1..).map(|number| match number {
-        1 => format!("deuced-{stamp}Z.db"),
-        more => format!("deuced-{stamp}Z-{more}.db"),
-    });
-    let mut paths = names.map(|name| folder.join(name));
-    paths.find(|path| fs::symlink_metadata(path).is_err()).expect("numbers go on")
+    let stamp = format!("{stamp}Z");
+    let names = names(folder)?;
+    let numbers = names.iter().filter_map(|name| read_name(name)).filter(|(known, _)| *known == stamp);
+    let name = match numbers.map(|(_, number)| number).max() {
+        None => format!("deuced-{stamp}.db"),
+        Some(number) => format!("deuced-{stamp}-{}.db", number + 1),
+    };
+    Ok(folder.join(name))
 }
 
 /// Time and number in a name that we gave; `None` for every other name.

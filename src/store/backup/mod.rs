@@ -51,13 +51,14 @@ pub struct Made {
 /// there. Nothing is removed before the new one is verified.
 ///
 /// # Errors
-/// As [`copy_to`].
+/// When there is too little space, something cannot be read or written, or the copy is not what it was copied from; no
+/// file is left then.
 pub fn make(database: &Path, pictures: &Path, folder: &Path, keep: usize) -> Result<Made> {
     let diary = content::diary(&Db::open_reader(database)?.connection)?;
     // A name of its own, so that one that was cut off is overwritten by the next, and another diary's is not.
     let partial = folder.join(format!(".deuced-{diary}.partial"));
     check_space(database, pictures, folder, &partial)?;
-    let target = keep::free_name(folder, Time::now());
+    let target = keep::free_name(folder, Time::now())?;
     let mut made = copy_to(database, pictures, &target, &partial)?;
     // Without a name of its own it cannot be told from another.
     if !diary.is_empty() {
