@@ -112,6 +112,12 @@ sleep 1
 same "are not tried twice" "$(show deuced NRestarts) $(show deuced ExecMainStatus)" "0 2"
 no_drop_in deuced.service wrong
 systemctl stop deuced
+cp -p $data/deuced.db /tmp/whole && printf 'this was a diary once' | dd of=$data/deuced.db conv=notrunc status=none
+systemctl reset-failed deuced || true
+refuse "a diary that is damaged" systemctl start deuced
+sleep 1
+same "is not tried twice either" "$(show deuced NRestarts) $(show deuced ExecMainStatus)" "0 65"
+cp -p /tmp/whole $data/deuced.db
 systemctl reset-failed deuced || true
 
 say "the socket keeps the port"
