@@ -26,4 +26,4 @@ echo "$arch" >"$tree/ARCH"
 echo "${enabled[*]}" >"$tree/UNITS"
 (cd "$tree" && find . -type f ! -name SHA256SUMS -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum >SHA256SUMS)
 tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -cf - "$name" |
-    xz -9e -T1 >"$out/$name.tar.xz"
+    xz -6 -T1 >"$out/$name.tar.xz"
