@@ -277,7 +277,7 @@ fn a_diary_that_is_gone_or_damaged_is_no_hindrance() {
             fs::remove_dir_all(&pictures).unwrap();
         }),
         ("cannot be read", &|| fs::write(&database, "what the card made of it").unwrap()),
-        ("is damaged", &|| {
+        ("is not known", &|| {
             let mut bytes = fs::read(&database).unwrap();
             bytes[4096 * 2..4096 * 5].fill(0xa5);
             fs::write(&database, bytes).unwrap();
