@@ -140,8 +140,10 @@ impl Status {
             row("", &format!("the last try failed, {}: {failure}", minute(*at)));
         }
         let sum = |of: fn(&Written) -> i64| size(self.written.iter().map(of).sum::<i64>() as u64);
+        // The server saves its counts each megabyte or hour.
+        let late = if self.server.is_some() { " (the last hour may be missing)" } else { "" };
         if !self.written.is_empty() {
-            row("card", &format!("{} written today, {} in 7 days", sum(|w| w.today), sum(|w| w.week)));
+            row("card", &format!("{} written today, {} in 7 days{late}", sum(|w| w.today), sum(|w| w.week)));
         }
         for Written { cause, today, week } in &self.written {
             row(

@@ -45,8 +45,8 @@ pub const ENTRY: Entry = Entry {
         },
     ],
     settings: &["data", "listen", "backup.warn_hours"],
-    notes: "A line begins with 'ok', 'warning' or 'problem'. The exit status is 1 when there is a problem. To see how long a \
-            sync takes, a file of 60 KB is written to the data directory and removed. For https the program 'openssl' does \
+    notes: "Each line begins with ok, warning or problem. The exit status is 1 when there is a problem. To see how long a \
+            sync takes, a file of 60 KB is written to the data directory and removed. For https the program openssl does \
             the talking.",
     read,
 };
