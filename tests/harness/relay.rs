@@ -16,7 +16,7 @@ pub type Edit = fn(&mut Vec<String>);
 pub struct Manner {
     /// What it makes of a request's head, a line each.
     pub edit: Edit,
-    /// How long a connection may be silent.
+    /// How long a socket may be silent.
     pub silence: Option<Duration>,
     /// The longest body it takes.
     pub most_body: Option<usize>,
@@ -104,8 +104,10 @@ fn relay(mut client: TcpStream, server: SocketAddr, manner: Manner, kept: &Mutex
     if upstream.write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes()).is_err() {
         return;
     }
+    // A machine that is busy is slow to answer; sockets are what silence is about.
+    let silence = manner.silence.filter(|_| head.contains("Upgrade: websocket"));
     for socket in [&client, &upstream] {
-        socket.set_read_timeout(manner.silence).unwrap();
+        socket.set_read_timeout(silence).unwrap();
     }
     let there = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
     let onward = thread::spawn(move || pass(there.0, there.1));
