@@ -1,6 +1,6 @@
 //! How long the server waits for its clients, and how little they can make each other wait.
 
-use crate::harness::{Reply, Server, Wire, check, picture, server::PASSWORD};
+use crate::harness::{Reply, Server, Wire, check, emulation::leaves_out_measures, picture, server::PASSWORD};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -182,6 +182,11 @@ fn r_h5_five_thousand_requests_in_a_row_hold_up_nobody() {
         .limit("api_requests_per_minute", 1_000_000)
         .start();
     server.person("Ann");
+    if leaves_out_measures() {
+        // Everybody is answered.
+        slowest_beside_a_flood(&server);
+        return;
+    }
     // Who is held up by a flood is held up by each. The tests' own machine is only busy at times.
     let mut slowest = Vec::new();
     while slowest.len() < 3 && slowest.last().is_none_or(|time| *time > Duration::from_millis(250)) {

