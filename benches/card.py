@@ -6,7 +6,7 @@
 Each case is a server on a fresh ext4 of its own, on a loop device over a file in memory, so that the kernel's count for
 that device (/sys/block/loopN/stat) is this case alone. After each entry the file system is synced, as happens by itself
 when entries come minutes apart. Needs root, losetup and mkfs.ext4; says so and fails where something is missing.
-With --most the run fails when an entry costs more."""
+With --most the run fails when an entry that one other member is notified of costs more."""
 import argparse, ctypes, http.client, json, os, shutil, subprocess, sys, tempfile, time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -130,15 +130,15 @@ def main():
             raise SystemExit(f"{tool} is missing")
     if os.geteuid() != 0:
         raise SystemExit("only root can mount a file system of its own")
-    worst = 0
+    costs = []
     for members in (1, 2, 6):
         device, process = case(told.bin, members, told.before, told.entries, True)
-        worst = max(worst, device)
+        costs.append(device)
         print(f"{members} notified, entries minutes apart: {device:.1f} KiB on the device, {process:.1f} KiB by /proc/PID/io", flush=True)
     device, process = case(told.bin, 2, told.before, told.entries, False)
     print(f"2 notified, entries in a row:        {device:.1f} KiB on the device, {process:.1f} KiB by /proc/PID/io", flush=True)
-    if told.most is not None and worst > told.most:
-        raise SystemExit(f"an entry costs {worst:.1f} KiB, more than {told.most}")
+    if told.most is not None and costs[0] > told.most:
+        raise SystemExit(f"an entry that one other is notified of costs {costs[0]:.1f} KiB, more than {told.most}")
 
 
 if __name__ == "__main__":

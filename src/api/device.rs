@@ -134,7 +134,7 @@ pub fn make_by_name(tx: &Tx<'_>, limits: &Limits, who: &str, new: &New) -> Resul
         }
     }
     let (device, secret) = make(tx, limits, me, &New { groups, ..new.clone() })?;
-    let key = Key::of(&store::secret::device_key(tx)?, device.id, &secret.hash());
+    let key = Key::of(&store::secret::device_key_or_new(tx)?, device.id, &secret.hash());
     Ok((device, secret, key))
 }
 

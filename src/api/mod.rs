@@ -37,13 +37,13 @@ pub mod token;
 pub mod user;
 pub mod view;
 
-use crate::domain::{Error, Event, Kind, Limits, Person, Purpose, Result, UserId};
+use crate::domain::{Code, Error, Event, Kind, Limits, Person, Purpose, Result, UserId};
 use crate::hub::{Hub, Render};
 use crate::io::worker::{Busy, Lane};
 pub use crate::store::writer::{BATCH_MILLIS, Meter as WriterMeter};
 pub use crate::store::{Db, Tx};
 use crate::store::{Surroundings, Writer, backup::record, lock::Lock, writer::Batch};
-use crate::store::{clock::Clock, condition::Condition, written::Written};
+use crate::store::{condition::Condition, reserve, still};
 use pace::Pace;
 use std::{
     cell::RefCell,
@@ -122,15 +122,22 @@ impl App {
         let path = database_path(&settings.data);
         let limits = settings.limits.clone();
         crate::store::backup::check(&path, Duration::from_millis(limits.check_milliseconds))?;
-        let first = Db::open(&path)?;
-        let token_key = first.write_now(crate::store::secret::token_key)?;
-        let device_key = first.write_now(crate::store::secret::device_key)?;
-        let around = Arc::new(Surroundings {
-            condition: Condition::new(&settings.data, limits.reserve_bytes, limits.free_bytes),
-            written: Written::default(),
-            clock: Clock::start(&first)?,
-        });
+        let condition = || Condition::new(&settings.data, limits.reserve_bytes, limits.free_bytes);
+        let (first, around) = match open_first(&path, &settings.data) {
+            Ok(db) => {
+                let around = Surroundings::of(&db, condition())?;
+                (db, around)
+            }
+            // Reading is better than nothing.
+            Err(error) if matches!(error.code, Code::Full | Code::Failing) && path.exists() => {
+                still::open(&path, condition(), &error)?
+            }
+            Err(error) => return Err(error),
+        };
+        let around = Arc::new(around);
         around.condition.know_copy(record::newest_copy(&first));
+        let token_key = crate::store::secret::token_key(&first)?;
+        let device_key = crate::store::secret::device_key(&first)?;
         let writer = Writer::start(first.within(&around), &around, limits.store_queue)?;
         let app = App {
             hub: Hub::new(render, limits.outbox_bytes),
@@ -151,7 +158,7 @@ impl App {
             token_key,
             device_key,
             idle_reader: Arc::default(),
-            db: Db::open_reader(&path)?.within(&around),
+            db: around.reader(&path)?,
             writer,
             around,
             settings,
@@ -203,7 +210,7 @@ impl App {
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).take();
             let db = match kept {
                 Some(db) => db,
-                None => Db::open_reader(&path)?.within(&around),
+                None => around.reader(&path)?,
             };
             let result = verb(&db);
             *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(db);
@@ -276,6 +283,19 @@ impl App {
     /// Takes no more writes; those under way are still done.
     pub fn close(&self) {
         self.writer.close();
+    }
+}
+
+/// Opens the database, on a full disk with the space that was kept back, and has in it what every server needs.
+fn open_first(path: &Path, data: &Path) -> Result<Db> {
+    let open = || {
+        let db = Db::open(path)?;
+        crate::store::secret::make_missing(&db)?;
+        Ok(db)
+    };
+    match open() {
+        Err(Error { code: Code::Full, .. }) if reserve::release(data).is_ok_and(|had| had) => open(),
+        opened => opened,
     }
 }
 

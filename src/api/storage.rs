@@ -12,6 +12,11 @@ impl App {
         &self.around.written
     }
 
+    /// Whether the server has ended in order to be started once more.
+    pub fn is_to_begin_anew(&self) -> bool {
+        self.around.condition.is_to_begin_anew()
+    }
+
     /// How the storage is.
     pub fn storage(&self) -> Storage {
         self.around.condition.state()

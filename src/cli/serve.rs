@@ -145,10 +145,12 @@ fn run(loaded: Loaded) -> Result<(), String> {
     };
     io::block_on(executor.run(life), || app.end_turn());
     // The tasks hold the server and the server the database: in this order all of it goes.
+    let anew = app.is_to_begin_anew();
     drop(executor);
     drop((server, app, address_file));
     log::info!("stopped");
-    Ok(())
+    // To be started once more (`EX_TEMPFAIL` of sysexits(3)): systemd does, because this is no success.
+    if anew { std::process::exit(75) } else { Ok(()) }
 }
 
 /// Why the server cannot start. Where starting again would not help either, the process ends here with a status that says
@@ -335,8 +337,15 @@ fn follow_clock(path: PathBuf) -> Result<(), String> {
 /// connections: whoever comes too late is to be told so, and the database always needs a few.
 fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
     const RESERVE: u64 = 128;
+    /// Loop, database, lock and door, and a connection or two.
+    const LEAST: u64 = 24;
     let wanted = limits.connections + RESERVE;
     let available = io::raise_descriptor_limit(wanted).map_err(|error| format!("open files: {error}"))?;
+    if available < LEAST {
+        return Err(format!(
+            "this process may open {available} files at a time, and needs {LEAST} ('ulimit -n', or LimitNOFILE= of systemd)"
+        ));
+    }
     if available < wanted {
         limits.connections = available.saturating_sub(RESERVE).max(1);
         log::warn!("this process may open {available} files: at most {} connections", limits.connections);

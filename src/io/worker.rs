@@ -50,7 +50,7 @@ impl Lane {
     /// job that has begun runs to its end, and the next begins only then.
     ///
     /// # Errors
-    /// [`Busy`] when too many are waiting.
+    /// [`Busy`] when too many are waiting, or there is no memory for a worker.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         Ok(self.turn().await?.run(job).await)
     }
@@ -60,7 +60,7 @@ impl Lane {
     /// # Errors
     /// [`Busy`] when too many are waiting.
     pub async fn turn(&self) -> Result<Turn<'_>, Busy> {
-        if self.waiting.get() >= self.most_waiting - self.reserved {
+        if self.waiting.get() >= self.most_waiting - self.reserved || !a_thread_fits() {
             return Err(Busy);
         }
         let place = Place::take(&self.waiting);
@@ -73,7 +73,7 @@ impl Lane {
     /// # Errors
     /// [`Busy`] when too many are waiting.
     pub async fn turn_first(&self) -> Result<Turn<'_>, Busy> {
-        if self.waiting.get() >= self.most_waiting {
+        if self.waiting.get() >= self.most_waiting || !a_thread_fits() {
             return Err(Busy);
         }
         let place = Place::take(&self.waiting);
@@ -82,6 +82,18 @@ impl Lane {
 
     async fn take_turn<'a>(&self, place: Place<'a>) -> Turn<'a> {
         Turn { _place: place, held: Arc::new(self.turn.acquire_arc().await) }
+    }
+}
+
+/// Whether there is memory for a worker's stack. The pool tries for ever to start its first thread, and holds up the loop
+/// meanwhile; so where there is none, nobody comes that far.
+fn a_thread_fits() -> bool {
+    const STACK: usize = 3 << 20;
+    // SAFETY: takes addresses that nobody uses, touches none of them, and gives them back.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let place = libc::mmap(std::ptr::null_mut(), STACK, libc::PROT_NONE, flags, -1, 0);
+        place != libc::MAP_FAILED && libc::munmap(place, STACK) == 0
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Condition {
     least_free: u64,
     state: AtomicU8,
     suspected: AtomicBool,
+    /// Whether the server should be started once more, now that it could write.
+    anew: AtomicBool,
     copy: Mutex<Option<Copy>>,
     /// Has the writer's thread see to what somebody else has found.
     call: Mutex<Option<Box<dyn Fn() + Send>>>,
@@ -43,6 +45,7 @@ impl Condition {
             least_free,
             state: AtomicU8::new(0),
             suspected: AtomicBool::new(false),
+            anew: AtomicBool::new(false),
             copy: Mutex::default(),
             call: Mutex::default(),
         }
@@ -123,6 +126,19 @@ impl Condition {
             }
             _ => false,
         }
+    }
+
+    /// The storage works, and only a server that begins anew can use it: this one ends as if it had been told to.
+    pub(super) fn begin_anew(&self) {
+        self.anew.store(true, Ordering::Relaxed);
+        log::warn!("storage: {} can be written to again; the server begins anew", self.data.display());
+        // SAFETY: a signal to ourselves, which the loop waits for.
+        unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+    }
+
+    /// Whether the server has ended in order to be started once more.
+    pub fn is_to_begin_anew(&self) -> bool {
+        self.anew.load(Ordering::Relaxed)
     }
 
     /// Whether somebody has found a page that makes no sense since this was last asked.

@@ -60,9 +60,10 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Takes the connection over; on the thread that will use it.
+    /// Takes the connection over; on the thread that will use it. One that can only read is let go.
     pub(super) fn new(db: Db, around: Arc<Surroundings>) -> Keeper {
         let path = db.path().to_owned();
+        let db = Some(db).filter(|_| around.still.is_none());
         let mut keeper = Keeper {
             db: None,
             path,
@@ -77,7 +78,9 @@ impl Keeper {
             made_room: false,
             unreadable: false,
         };
-        keeper.adopt(db);
+        if let Some(db) = db {
+            keeper.adopt(db);
+        }
         if keeper.around.condition.state() == Storage::Ok {
             keeper.begin();
         }
@@ -103,13 +106,26 @@ impl Keeper {
         if condition.is_short(0) {
             self.give_way("there is hardly any space left");
         } else if let Err(error) = condition.make_reserve() {
-            self.give_way(&format!("no space for a reserve: {error}"));
+            match error.raw_os_error() {
+                Some(libc::ENOSPC | libc::EDQUOT) => {
+                    self.give_way(&format!("no space for a reserve: {error}"))
+                }
+                Some(libc::EROFS | libc::EIO) => {
+                    condition.find(Storage::Failing, &error.to_string());
+                    self.note_trouble();
+                }
+                _ => log::warn!("no space is kept back: {error}"),
+            }
         }
     }
 
     /// Has the connection ready, unless nothing may be written.
     pub(super) fn open(&mut self) -> Result<()> {
         let state = self.around.condition.state();
+        if self.around.still.is_some() {
+            let code = if state == Storage::Full { Code::Full } else { Code::Failing };
+            return Err(Error::new(code, state.sentence()));
+        }
         match state {
             Storage::Ok | Storage::Full if self.db.is_some() => Ok(()),
             Storage::Ok | Storage::Full => {
@@ -286,6 +302,9 @@ impl Keeper {
     fn look(&mut self) {
         let (around, begin) = (self.around.clone(), Instant::now());
         let condition = &around.condition;
+        if around.still.is_some() {
+            return self.begin_anew_if_possible();
+        }
         let tried = match condition.state() {
             Storage::Ok | Storage::Damaged => {
                 self.look_again = None;
@@ -317,6 +336,22 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// The server was started where nothing could be written. When something can be, it is started once more.
+    fn begin_anew_if_possible(&mut self) {
+        let (condition, trial) = (&self.around.condition, self.path.with_extension("trial"));
+        let written = File::create(&trial).and_then(|file| {
+            file.write_all_at(&[0xd5; 64 << 10], 0)?;
+            file.sync_all()
+        });
+        let _ = std::fs::remove_file(&trial);
+        if written.is_ok() && condition.has_space_again() {
+            self.look_again = None;
+            return condition.begin_anew();
+        }
+        self.wait = (self.wait * 2).min(LAST_LOOK);
+        self.look_again = Some(Instant::now() + self.wait);
     }
 
     /// Everything that has to work: the file opens anew, the reserve finds its space, and a write gets onto the card.
@@ -352,7 +387,8 @@ impl Keeper {
 
     /// The last thing: what was counted is saved, and the log folded in, so that the whole diary is in one file.
     pub(super) fn end(mut self) {
-        if !matches!(self.around.condition.state(), Storage::Ok | Storage::Full) {
+        let may_write = matches!(self.around.condition.state(), Storage::Ok | Storage::Full);
+        if !may_write || self.around.still.is_some() {
             return;
         }
         let Some(db) = self.db.take() else { return };

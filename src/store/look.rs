@@ -75,7 +75,8 @@ fn try_open(path: &Path, way: &str) -> rusqlite::Result<Db> {
     Ok(db)
 }
 
-fn uri(path: &Path, way: &str) -> String {
+/// A path in the form that takes settings along.
+pub(super) fn uri(path: &Path, way: &str) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {

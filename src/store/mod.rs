@@ -29,6 +29,7 @@ pub mod reserve;
 pub mod restore;
 pub mod room;
 pub mod secret;
+pub mod still;
 pub mod token;
 pub mod user;
 pub mod writer;
@@ -57,6 +58,8 @@ pub struct Db {
 
 /// What all connections of a server know beside the file.
 pub struct Surroundings {
+    /// How the file is read where nothing can be written.
+    still: Option<still::Way>,
     /// How the storage is.
     pub condition: Condition,
     /// What was written, and for what.
@@ -73,6 +76,10 @@ impl Db {
     pub fn open(path: &Path) -> Result<Db> {
         let connection = Connection::open(path).map_err(|error| cannot_open(path, error))?;
         let mut db = Db { connection, path: path.to_owned(), around: None };
+        if db.connection.is_readonly("main").map_err(|error| cannot_open(path, error))? {
+            let why = format!("{}: the file or its file system can only be read", path.display());
+            return Err(Error::new(Code::Failing, "The database cannot be written").because(why));
+        }
         // Only a new file takes it. A write touches a few small rows in a few pages, and each page goes to the card
         // whole: small pages are what keeps an entry cheap there (benches/README.md, `card`).
         db.prepare_connection("PRAGMA page_size = 1024;").map_err(|error| cannot_open(path, error))?;
@@ -292,6 +299,28 @@ impl<'a> Tx<'a> {
     /// Runs one statement and says how many rows it changed.
     fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         Ok(self.statement(sql)?.execute(params)?)
+    }
+}
+
+impl Surroundings {
+    /// What is around a file that can be written.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn of(db: &Db, condition: Condition) -> Result<Surroundings> {
+        Ok(Surroundings { still: None, condition, written: Written::default(), clock: Clock::start(db)? })
+    }
+
+    /// One more connection for reading.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn reader(self: &Arc<Surroundings>, path: &Path) -> Result<Db> {
+        let db = match self.still {
+            Some(way) => still::reader(path, way),
+            None => Db::open_reader(path),
+        };
+        Ok(db?.within(self))
     }
 }
 

@@ -1,22 +1,44 @@
 //! The server's own secrets.
 
-use crate::domain::{Result, id::random};
+use crate::domain::{Error, Result, id::random};
 use crate::store::{Db, Tx};
 use rusqlite::params;
 
-/// The secret that signs tokens, made now if there is none.
-pub fn token_key(tx: &Tx<'_>) -> Result<Vec<u8>> {
-    ensure(tx, "token")
+const TOKEN: &str = "token";
+const DEVICE: &str = "device";
+
+/// Makes the secrets that are missing. Nothing is written where none is.
+pub fn make_missing(db: &Db) -> Result<()> {
+    for name in [TOKEN, DEVICE] {
+        if find(db, name)?.is_none() {
+            db.write_now(|tx| ensure(tx, name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The secret that signs tokens.
+pub fn token_key(db: &Db) -> Result<Vec<u8>> {
+    find(db, TOKEN)?.ok_or_else(missing)
+}
+
+/// The secret that devices' signing keys are made from.
+pub fn device_key(db: &Db) -> Result<Vec<u8>> {
+    find_device_key(db)?.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    Error::unavailable("the server's own secrets are missing")
 }
 
 /// The secret that devices' signing keys are made from, made now if there is none.
-pub fn device_key(tx: &Tx<'_>) -> Result<Vec<u8>> {
-    ensure(tx, "device")
+pub fn device_key_or_new(tx: &Tx<'_>) -> Result<Vec<u8>> {
+    ensure(tx, DEVICE)
 }
 
 /// The secret that devices' signing keys are made from; `None` before the first start.
 pub fn find_device_key(db: &Db) -> Result<Option<Vec<u8>>> {
-    find(db, "device")
+    find(db, DEVICE)
 }
 
 fn ensure(tx: &Tx<'_>, name: &str) -> Result<Vec<u8>> {

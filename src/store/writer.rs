@@ -483,7 +483,7 @@ fn run_in_savepoint(tx: &Tx<'_>, within: &mut Within<'_>, job: &mut dyn Job) -> 
 mod tests {
     use super::*;
     use crate::domain::{Author, Kind, RoomId};
-    use crate::store::{clock::Clock, condition::Condition, room, written::Written};
+    use crate::store::{condition::Condition, room};
     use smol::{LocalExecutor, future::zip};
     use std::{cell::RefCell, rc::Rc};
 
@@ -493,11 +493,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("deuced-writer-{}", EntryId::new()));
         std::fs::create_dir(&directory).unwrap();
         let db = Db::open(&directory.join("deuced.db")).unwrap();
-        let around = Surroundings {
-            condition: Condition::new(&directory, 0, 0),
-            written: Written::default(),
-            clock: Clock::start(&db).unwrap(),
-        };
+        let around = Surroundings::of(&db, Condition::new(&directory, 0, 0)).unwrap();
         let writer = Writer::start(db, &Arc::new(around), 100).unwrap();
         let seqs = Rc::new(RefCell::new(Vec::new()));
         let executor = LocalExecutor::new();

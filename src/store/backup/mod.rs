@@ -118,7 +118,13 @@ pub fn check(path: &Path, most: Duration) -> Result<()> {
         Ok(damage) => Err(content::broken(path, &damage)),
         // Time is up, and nothing was found so far.
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(()),
-        Err(error) => Err(content::broken(path, &error.to_string())),
+        Err(error) => match Error::from(error) {
+            Error { code: Code::Damaged, cause, .. } => {
+                Err(content::broken(path, &cause.unwrap_or_default()))
+            }
+            // Such as a full disk, where what SQLite wants beside the file cannot be made: said by whoever opens it.
+            _ => Ok(()),
+        },
     }
 }
 
