@@ -119,7 +119,9 @@ impl Reader<'_> {
 
     fn complain(&mut self, at: usize, key: &str, sentence: String, unknown: bool) {
         let (path, line) = (self.path.to_owned(), self.line(at));
-        self.problems.push(Problem { path, line, key: key.to_owned(), sentence, unknown });
+        // A key in quotes may hold a line feed, and a complaint is one line.
+        let key = key.replace(char::is_control, "?");
+        self.problems.push(Problem { path, line, key, sentence, unknown });
     }
 
     /// Where the value is that a place lies in, or else the line.

@@ -144,6 +144,7 @@ fn what_is_wrong_with_a_file_is_named_by_line_and_key() {
         ("data = \"\"\norigin = []\n[limit]\n", vec![]),
         ("lisen = \":1\"", vec!["f:1: lisen: is not known; is 'listen' meant?"]),
         ("teapots = 7", vec!["f:1: teapots: is not known"]),
+        ("\"tea\\npots\" = 7", vec!["f:1: tea?pots: is not known"]),
         ("\nkeep = 7", vec!["f:2: keep: is not known here: 'keep' belongs below [backup]"]),
         ("sockets = 7", vec!["f:1: sockets: is not known here: 'sockets' belongs below [limit]"]),
         (
@@ -389,7 +390,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_wild(text in "\\PC{0,200}|[a-z_\\[\\]=\"'\n#.,{} 0-9]{0,200}") {
+    fn no_text_is_too_wild(text in "\\PC{0,200}|[a-z_\\[\\]=\"'\\\\\n#.,{} 0-9]{0,200}") {
         let (said, problems) = file::parse(&text, Path::new("f"));
         let lines = text.split('\n').count();
         prop_assert!(problems.iter().all(|problem| (1..=lines).contains(&problem.line) && !problem.to_string().contains('\n')));
