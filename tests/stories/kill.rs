@@ -225,7 +225,7 @@ fn come_back(server: &mut Server, is_measured: bool) -> Duration {
     let (took, ticks) = (begin.elapsed(), server.processor_ticks());
     // Where others hold the processor, what it used itself says more than the clock on the wall.
     assert!(
-        took < Duration::from_secs(2) || ticks < 100,
+        !is_measured || took < Duration::from_secs(2) || ticks < 100,
         "{took:?} and {ticks} ticks until the first answer"
     );
     took
