@@ -34,6 +34,8 @@ fn unhurried() -> Setup {
         "joins_per_minute",
         "reactions_per_minute",
         "pictures_per_minute",
+        // Nothing is trimmed, so that every log goes back to 1.
+        "notifications_per_user",
     ] {
         setup = setup.limit(limit, 1_000_000);
     }
