@@ -119,8 +119,8 @@ impl Reader<'_> {
 
     fn complain(&mut self, at: usize, key: &str, sentence: String, unknown: bool) {
         let (path, line) = (self.path.to_owned(), self.line(at));
-        // A key in quotes may hold a line feed, and a complaint is one line.
-        let key = key.replace(char::is_control, "?");
+        // A key or a text in quotes may hold a line feed, and a complaint is one line.
+        let (key, sentence) = (key.replace(char::is_control, "?"), sentence.replace(char::is_control, "?"));
         self.problems.push(Problem { path, line, key, sentence, unknown });
     }
 

@@ -145,6 +145,7 @@ fn what_is_wrong_with_a_file_is_named_by_line_and_key() {
         ("lisen = \":1\"", vec!["f:1: lisen: is not known; is 'listen' meant?"]),
         ("teapots = 7", vec!["f:1: teapots: is not known"]),
         ("\"tea\\npots\" = 7", vec!["f:1: tea?pots: is not known"]),
+        ("data = \"\\n/a\"", vec!["f:1: data: '?/a' is not a whole path, such as /var/lib/deuced"]),
         ("\nkeep = 7", vec!["f:2: keep: is not known here: 'keep' belongs below [backup]"]),
         ("sockets = 7", vec!["f:1: sockets: is not known here: 'sockets' belongs below [limit]"]),
         (
