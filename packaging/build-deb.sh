@@ -8,12 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . packaging/contents.sh
 
-binary=$(readlink -f "$1") arch=$2
-mkdir -p "$3"
-out=$(readlink -f "$3")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-umask 022
+begin "$@"
 tree=$work/deuced
 mkdir -p "$tree/DEBIAN"
 

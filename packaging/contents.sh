@@ -8,6 +8,16 @@ units=(deuced.service deuced.socket deuced-backup.service deuced-backup.timer)
 # Those that are enabled by an installation; deuced.socket is the administrator's choice.
 enabled=(deuced.service deuced-backup.timer)
 
+# begin BINARY ARCH FOLDER: what every package begins with. Sets binary, arch, out and, until the script ends, work.
+begin() {
+    binary=$(readlink -f "$1") arch=$2
+    mkdir -p "$3"
+    out=$(readlink -f "$3")
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    umask 022
+}
+
 # The newest version of the C library that a binary asks for.
 glibc_of() {
     local found
