@@ -7,6 +7,7 @@
 use crate::api::thumbnail::{Bounds, thumbnail};
 use crate::api::{App, user};
 use crate::domain::{Code, Error, Limits, Result, User, UserId, id, token::base64url};
+use crate::io::disk;
 use crate::store::{self, Tx};
 use std::{
     collections::HashSet,
@@ -32,7 +33,7 @@ pub fn prepare(app: &App) -> Result<()> {
     let failed = |error| Error::unavailable(format!("{}: {error}", folder.display()));
     fs::create_dir_all(&folder).map_err(failed)?;
     // A picture is on the card when its folder is, and the folder when the one it lies in is.
-    File::open(&app.settings.data).and_then(|data| data.sync_all()).map_err(failed)?;
+    disk::sync(&app.settings.data).map_err(failed)?;
     // Nobody at all: rather a file that was lost than pictures that nobody has.
     if user::count(app.db())? == 0 {
         return Ok(());
@@ -100,7 +101,7 @@ pub fn keep(data: &Path, upload: &[u8], limits: &Limits) -> Result<Kept> {
         let mut file = File::options().create_new(true).write(true).open(&path)?;
         file.write_all(&jpeg)?;
         file.sync_all()?;
-        File::open(&folder)?.sync_all()
+        disk::sync(&folder)
     };
     write().map_err(|error| {
         let _ = fs::remove_file(&path);

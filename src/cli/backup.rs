@@ -154,10 +154,7 @@ fn list(data: &Path, folder: &Path) -> Result<(), String> {
         let (when, age) = match made_at {
             Some(at) => {
                 let age = u64::try_from(now.millis() - at.millis()).unwrap_or_default();
-                (
-                    format!("{} UTC", at.to_string()[..16].replace('T', " ")),
-                    known::words(Duration::from_millis(age)),
-                )
+                (at.minute(), known::words(Duration::from_millis(age)))
             }
             None => ("not known".to_owned(), "-".to_owned()),
         };

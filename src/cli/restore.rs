@@ -96,11 +96,10 @@ fn confirmed() -> Result<bool, String> {
 }
 
 fn free_name(data: &Path) -> String {
-    let now = Time::now().to_string();
-    let stamp: String = now[..19].chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
+    let stamp = Time::now().stamp();
     let names = (1..).map(|number| match number {
-        1 => format!("before-restore-{stamp}Z"),
-        more => format!("before-restore-{stamp}Z-{more}"),
+        1 => format!("before-restore-{stamp}"),
+        more => format!("before-restore-{stamp}-{more}"),
     });
     let mut names = names.filter(|name| !data.join(name).exists());
     names.next().expect("numbers go on")

@@ -333,13 +333,15 @@ fn follow_clock(path: PathBuf) -> Result<(), String> {
     follower.map(drop).map_err(|error| format!("DEUCED_CLOCK_FILE: {error}"))
 }
 
+/// Files that may be open beside the connections: the database, its log, pictures.
+pub(super) const OTHER_FILES: u64 = 128;
+
 /// Raises the limit on open files so that every connection has one, or else lowers the limit on
 /// connections: whoever comes too late is to be told so, and the database always needs a few.
 fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
-    const RESERVE: u64 = 128;
     /// Loop, database, lock and door, and a connection or two.
     const LEAST: u64 = 24;
-    let wanted = limits.connections + RESERVE;
+    let wanted = limits.connections + OTHER_FILES;
     let available = io::raise_descriptor_limit(wanted).map_err(|error| format!("open files: {error}"))?;
     if available < LEAST {
         return Err(format!(
@@ -347,7 +349,7 @@ fn fit_connections_to_descriptors(limits: &mut Limits) -> Result<(), String> {
         ));
     }
     if available < wanted {
-        limits.connections = available.saturating_sub(RESERVE).max(1);
+        limits.connections = available.saturating_sub(OTHER_FILES).max(1);
         log::warn!("this process may open {available} files: at most {} connections", limits.connections);
     }
     Ok(())

@@ -7,13 +7,13 @@ use crate::cli::words::{Asked, Choice, Entry, Job, WITH_LINK};
 use crate::cli::{data_directory, link, print};
 use crate::domain::Time;
 use crate::io::disk;
+use crate::store::log_of;
 use crate::store::look::{self, Look, Written};
 use serde_json::{Value, json};
 use std::{
     fmt::Write,
     fs,
     net::SocketAddr,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -63,13 +63,12 @@ fn run(told: Option<PathBuf>, port: u16, json: bool) -> Result<(), String> {
     let db = look::open(&path, running).map_err(sentence)?;
     let (good, last) = look::backups(&db).map_err(sentence)?;
     let now = Time::now();
-    let device = |path: &Path| fs::metadata(path).map(|about| about.dev()).ok();
     let status = Status {
         look: look::at(&db).map_err(sentence)?,
         database_bytes: bytes_of(&path),
         free_bytes: disk::space(&data).ok().map(|space| space.free),
         backup: good.map(|good| {
-            let same_disk = device(Path::new(&good.path)) == device(&data);
+            let same_disk = disk::are_together(Path::new(&good.path), &data);
             (good, same_disk)
         }),
         failed_backup: last.filter(|last| last.failure.is_some()),
@@ -89,8 +88,7 @@ fn ask(address: SocketAddr) -> Option<Value> {
 
 /// The database with what is still in its log.
 fn bytes_of(path: &Path) -> u64 {
-    let log = path.with_extension("db-wal");
-    [path, &log].iter().map(|path| fs::metadata(path).map_or(0, |about| about.len())).sum()
+    [path, &log_of(path)].iter().map(|path| fs::metadata(path).map_or(0, |about| about.len())).sum()
 }
 
 impl Status {
@@ -117,7 +115,7 @@ impl Status {
             }
             Some((address, Some(_))) => {
                 let uptime = span(health["uptime"].as_i64().unwrap_or(0));
-                let since = self.since().map(minute).unwrap_or_default();
+                let since = self.since().map(Time::minute).unwrap_or_default();
                 let version = health["version"].as_str().unwrap_or("?");
                 row("server", &format!("version {version}, runs since {since} ({uptime})"));
                 row("address", &format!("{address}, so {}", link::places(*address).join(" or ")));
@@ -137,7 +135,7 @@ impl Status {
         }
         row("backup", &self.backup_text());
         if let Some(Attempt { at, failure: Some(failure), .. }) = &self.failed_backup {
-            row("", &format!("the last try failed, {}: {failure}", minute(*at)));
+            row("", &format!("the last try failed, {}: {failure}", at.minute()));
         }
         let sum = |of: fn(&Written) -> i64| size(self.written.iter().map(of).sum::<i64>() as u64);
         // The server saves its counts each megabyte or hour.
@@ -211,10 +209,4 @@ impl Status {
         });
         format!("{status:#}\n")
     }
-}
-
-/// A point in time as people read it, in UTC.
-fn minute(time: Time) -> String {
-    let text = time.to_string();
-    format!("{} {} UTC", &text[..10], &text[11..16])
 }

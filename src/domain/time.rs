@@ -57,6 +57,17 @@ impl Time {
         (FIRST..=LAST).contains(&millis).then_some(Time(millis))
     }
 
+    /// The second, as part of a file's name: `20261124T211500Z`. Such names sort by time, and every file system takes them.
+    pub fn stamp(self) -> String {
+        let text = self.to_string();
+        text[..19].chars().filter(|letter| !matches!(letter, '-' | ':')).chain(['Z']).collect()
+    }
+
+    /// The minute, as people read it: `2026-11-24 21:15 UTC`.
+    pub fn minute(self) -> String {
+        format!("{} UTC", self.to_string()[..16].replace('T', " "))
+    }
+
     /// Midnight in UTC, so many days after 1970.
     pub fn of_day(day: i64) -> Time {
         Time(day.saturating_mul(DAY_MILLIS).clamp(FIRST, LAST))
@@ -190,6 +201,13 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_files_and_people_have_their_own_forms() {
+        let time = Time::from_civil(2026, 11, 24, 21 * 3600 + 15 * 60 + 7, 5).unwrap();
+        assert_eq!(time.stamp(), "20261124T211507Z");
+        assert_eq!(time.minute(), "2026-11-24 21:15 UTC");
+    }
 
     #[test]
     fn the_wire_form_has_three_decimals_and_a_z() {

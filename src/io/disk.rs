@@ -1,10 +1,10 @@
-//! What the system says of a disk: how much room is left, and whether a sync takes as long as one must.
+//! Disks: what the system says of one, and what is done to files wherever they have to last.
 
 use std::{
     ffi::CString,
     fs::{self, File},
     io::{self, Write},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
     time::{Duration, Instant},
 };
@@ -42,6 +42,32 @@ pub fn space(path: &Path) -> io::Result<Space> {
         total: blocks.saturating_mul(block),
         files_free: (files > 0).then_some(files_free),
     })
+}
+
+/// Whether two paths are on one disk, as far as both are there.
+pub fn are_together(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|about| about.dev()).ok();
+    device(one) == device(other)
+}
+
+/// Has a file, or the names in a folder, on the card.
+///
+/// # Errors
+/// Those of opening and syncing it.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Removes a file, and says whether it was there.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes a block of 4 KiB and syncs it, so often; how long each took, the quickest first. The file is removed.

@@ -4,6 +4,7 @@
 //! is deleted. Whether the server still has to be claimed is decided in `api/claim.rs`.
 
 use crate::domain::{Error, Result, Secret};
+use crate::io::disk;
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -41,12 +42,12 @@ pub fn make(data: &Path) -> Result<Secret> {
 fn write(data: &Path, secret: &Secret) -> io::Result<()> {
     let fresh = data.join("claim.new");
     // One that an earlier start was writing when the power went.
-    remove_file(&fresh)?;
+    disk::remove(&fresh)?;
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(&fresh)?;
     file.write_all(format!("{}\n", secret.as_str()).as_bytes())?;
     file.sync_all()?;
     fs::rename(&fresh, path(data))?;
-    File::open(data)?.sync_all()
+    disk::sync(data)
 }
 
 /// Removes the secret, if there is one.
@@ -54,14 +55,7 @@ fn write(data: &Path, secret: &Secret) -> io::Result<()> {
 /// # Errors
 /// `Unavailable` when it is there and cannot be removed.
 pub fn remove(data: &Path) -> Result<()> {
-    remove_file(&path(data)).map_err(|error| trouble("removed", data, &error))
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    disk::remove(&path(data)).map(|_| ()).map_err(|error| trouble("removed", data, &error))
 }
 
 fn trouble(what: &str, data: &Path, cause: &io::Error) -> Error {

@@ -4,6 +4,7 @@
 //! writer's business.
 
 use crate::domain::{Code, Error, Purpose, Result, Storage, Time};
+use crate::io::disk;
 use crate::store::reserve;
 use std::{
     path::{Path, PathBuf},
@@ -80,7 +81,7 @@ impl Condition {
 
     /// How much space is left; `None` where nobody can tell.
     pub fn free_bytes(&self) -> Option<u64> {
-        reserve::free_bytes(&self.data).ok()
+        Some(disk::space(&self.data).ok()?.free)
     }
 
     /// Refuses what cannot be written as things are.

@@ -5,7 +5,7 @@
 
 use crate::domain::{Cause, Code, Error, Result, Storage};
 use crate::store::written::{Bytes, Kernel};
-use crate::store::{Db, Surroundings, Tx, backup, clock};
+use crate::store::{Db, Surroundings, Tx, backup, clock, log_of};
 use std::{
     cell::Cell,
     fs::File,
@@ -182,9 +182,7 @@ impl Keeper {
     /// Reads everything there is, as it is.
     fn read_all(&self) -> std::io::Result<()> {
         let mut buffer = vec![0; 64 << 10];
-        for ending in ["", "-wal"] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(ending);
+        for path in [self.path.clone(), log_of(&self.path)] {
             let file = match File::open(path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 opened => opened?,

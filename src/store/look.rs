@@ -3,12 +3,10 @@
 
 use crate::domain::{Result, Time};
 use crate::store::backup::record::{self, Attempt};
-use crate::store::{Db, cannot_open, migration};
+use crate::store::backup::{self, Found};
+use crate::store::{Db, cannot_open, has_log, migration};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 /// What is in a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +43,7 @@ pub const STEPS: usize = migration::STEPS.len();
 /// # Errors
 /// When it cannot be read.
 pub fn open(path: &Path, served: bool) -> Result<Db> {
-    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
-    let has_log = log.metadata().is_ok_and(|log| log.len() > 0);
+    let has_log = has_log(path);
     // Where nobody has it open, SQLite would make the two files beside it, or take what the log holds into the file.
     let ways: &[&str] = match (served, has_log) {
         (true, _) => &["mode=ro"],
@@ -117,16 +114,10 @@ pub fn at(db: &Db) -> Result<Look> {
 /// # Errors
 /// When it cannot be read.
 pub fn damage(db: &Db, most: Duration) -> Result<(Option<String>, bool)> {
-    let begin = Instant::now();
-    db.connection.progress_handler(10_000, Some(move || begin.elapsed() > most))?;
-    let found = db.connection.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
-    db.connection.progress_handler(0, None::<fn() -> bool>)?;
-    match found {
-        Ok(sound) if sound == "ok" => Ok((None, true)),
-        Ok(damage) => Ok((Some(damage.lines().next().unwrap_or_default().to_owned()), true)),
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
-            Ok((None, false))
-        }
+    match backup::quick_check(&db.connection, most) {
+        Ok(Found::Nothing) => Ok((None, true)),
+        Ok(Found::NothingSoFar) => Ok((None, false)),
+        Ok(Found::Damage(damage)) => Ok((Some(damage.lines().next().unwrap_or_default().to_owned()), true)),
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
             Ok((Some(error.to_string()), true))
         }

@@ -251,6 +251,23 @@ impl Db {
     }
 }
 
+/// Where the log of a database is.
+pub fn log_of(database: &Path) -> PathBuf {
+    with_ending(database, "-wal")
+}
+
+/// Whether there is something in that log.
+fn has_log(database: &Path) -> bool {
+    log_of(database).metadata().is_ok_and(|log| log.len() > 0)
+}
+
+/// A path whose last name goes on.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
 fn cannot_open(path: &Path, cause: rusqlite::Error) -> Error {
     let why = cause.to_string();
     let code = match Error::from(cause).code {

@@ -1,9 +1,10 @@
 //! Space that is kept back for the day when the disk is full: a file that holds nothing.
 
+use crate::io::disk;
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write},
-    os::{fd::AsRawFd, unix::ffi::OsStrExt, unix::fs::MetadataExt},
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -41,15 +42,12 @@ pub fn make(data: &Path, bytes: u64) -> io::Result<()> {
 /// # Errors
 /// When the file is there and cannot be removed.
 pub fn release(data: &Path) -> io::Result<bool> {
-    match fs::remove_file(path(data)) {
-        Ok(()) => {
-            // The space is only free when the file system has noted that the file is gone.
-            let _ = File::open(data).and_then(|folder| folder.sync_all());
-            Ok(true)
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    let was_there = disk::remove(&path(data))?;
+    if was_there {
+        // The space is only free when the file system has noted that the file is gone.
+        let _ = disk::sync(data);
     }
+    Ok(was_there)
 }
 
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
@@ -77,24 +75,6 @@ fn fill(mut file: &File, bytes: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// How many bytes this process could still write into a folder.
-///
-/// # Errors
-/// When the file system does not say.
-pub fn free_bytes(folder: &Path) -> io::Result<u64> {
-    let name = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
-    let mut status = std::mem::MaybeUninit::<libc::statvfs64>::uninit();
-    // SAFETY: the name ends with a zero, and the kernel fills what it was given.
-    if unsafe { libc::statvfs64(name.as_ptr(), status.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call has succeeded.
-    let status = unsafe { status.assume_init() };
-    // These numbers are 32 bits wide on some machines.
-    #[allow(clippy::unnecessary_cast)]
-    Ok((status.f_bavail as u64).saturating_mul(status.f_frsize as u64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +97,6 @@ mod tests {
         assert_eq!(fs::metadata(path(&data)).unwrap().len(), 100_000);
         make(&data, 0).unwrap();
         assert!(!path(&data).exists(), "none is wanted");
-        assert!(free_bytes(&data).unwrap() > 0);
         fs::remove_dir_all(&data).unwrap();
     }
 

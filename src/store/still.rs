@@ -5,9 +5,11 @@
 //! it begins anew, with connections as they should be.
 
 use crate::domain::{Error, Result};
-use crate::store::{Db, Surroundings, cannot_open, clock::Clock, condition::Condition, look::uri, migration};
+use crate::store::{
+    Db, Surroundings, cannot_open, clock::Clock, condition::Condition, has_log, look::uri, migration,
+};
 use rusqlite::{Connection, OpenFlags};
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// How it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +48,7 @@ impl Way {
 /// # Errors
 /// `why`, when it cannot be read either.
 pub fn open(path: &Path, condition: Condition, why: &Error) -> Result<(Db, Surroundings)> {
-    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
-    let ways: &[Way] = match fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+    let ways: &[Way] = match has_log(path) {
         true => &[Way::WithItsLog, Way::InMemory],
         false => &[Way::FileAlone],
     };

@@ -3,8 +3,9 @@
 use super::{Finding, Patient, Report, ok, problem, size, span, warning};
 use crate::api::{backup::Attempt, database_path};
 use crate::domain::Time;
+use crate::io::disk;
 use crate::store::look::{self, Look};
-use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 /// How long damage is looked for at most.
 const MOST: Duration = Duration::from_secs(60);
@@ -83,10 +84,9 @@ fn check_backups(
     last: Option<&Attempt>,
     now: Time,
 ) -> Vec<Finding> {
-    let device = |path: &Path| fs::metadata(path).map(|about| about.dev()).ok();
     let place = good.map(|good| Place {
         there: Path::new(&good.path).is_file(),
-        same_disk: device(Path::new(&good.path)) == device(&patient.data),
+        same_disk: disk::are_together(Path::new(&good.path), &patient.data),
     });
     judge_backups(good.zip(place), last, patient.settings.server.backup.warn_hours, now)
 }

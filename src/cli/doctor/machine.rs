@@ -1,6 +1,7 @@
 //! The machine: its clock, its memory, its power, and how many files the server may open.
 
 use super::{Finding, Patient, Report, ok, size, warning};
+use crate::cli::serve::OTHER_FILES;
 use crate::domain::Time;
 use crate::io;
 use crate::store::lock::Lock;
@@ -79,13 +80,10 @@ fn judge_power(text: &str) -> Option<Finding> {
     })
 }
 
-/// Files beside the connections: the database, its log, pictures.
-const RESERVE: u64 = 128;
-
 fn judge_open_files(limits: &str, connections: u64) -> Option<Finding> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     let most: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    let wanted = connections + RESERVE;
+    let wanted = connections + OTHER_FILES;
     Some(match most < wanted {
         true => warning(
             format!("the server may open {most} files, and would like {wanted}"),

@@ -184,6 +184,13 @@ pub(in crate::store) fn about(db: &Connection) -> rusqlite::Result<Option<About>
     Ok(Some(About { made_at, version: value("version")?, diary: value("diary")?, sum: value("sum")? }))
 }
 
+/// The files of the pictures that people have, by name.
+pub(in crate::store) fn picture_names(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = db.prepare("SELECT picture FROM user WHERE picture IS NOT NULL")?;
+    let name = |path: String| path.rsplit('/').next().unwrap_or_default().to_owned();
+    statement.query_map([], |row| row.get(0).map(name))?.collect()
+}
+
 /// Opens a file for reading, whatever else it is.
 ///
 /// # Errors

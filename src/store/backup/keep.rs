@@ -24,9 +24,7 @@ pub struct Kept {
 /// A name that sorts by time and does for every file system: `deuced-20261124T211500Z.db`. Of several in one second the
 /// later has the higher number, also where the first is gone.
 pub(super) fn free_name(folder: &Path, now: Time) -> Result<PathBuf> {
-    let now = now.to_string();
-    let stamp: String = now[..19].chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
-    let stamp = format!("{stamp}Z");
+    let stamp = now.stamp();
     let names = names(folder)?;
     let numbers = names.iter().filter_map(|name| read_name(name)).filter(|(known, _)| *known == stamp);
     let name = match numbers.map(|(_, number)| number).max() {

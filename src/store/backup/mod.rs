@@ -8,7 +8,8 @@ mod keep;
 pub mod record;
 
 use crate::domain::{Code, Error, Result, Time};
-use crate::store::Db;
+use crate::io::disk;
+use crate::store::{Db, log_of, with_ending};
 pub use content::{About, Copy, Summary, verify};
 pub use keep::{Kept, list, list_before_migrations};
 use rusqlite::backup::{Backup, StepResult};
@@ -16,7 +17,7 @@ use rusqlite::{Connection, OpenFlags, ffi, params};
 use std::{
     fs::{self, File},
     io::ErrorKind,
-    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -114,10 +115,8 @@ pub fn check(path: &Path, most: Duration) -> Result<()> {
         other => Err(other),
     });
     match sound {
-        Ok(sound) if sound == "ok" => Ok(()),
-        Ok(damage) => Err(content::broken(path, &damage)),
-        // Time is up, and nothing was found so far.
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(()),
+        Ok(Found::Nothing | Found::NothingSoFar) => Ok(()),
+        Ok(Found::Damage(damage)) => Err(content::broken(path, &damage)),
         Err(error) => match Error::from(error) {
             Error { code: Code::Damaged, cause, .. } => {
                 Err(content::broken(path, &cause.unwrap_or_default()))
@@ -128,10 +127,33 @@ pub fn check(path: &Path, most: Duration) -> Result<()> {
     }
 }
 
-fn look(path: &Path, flags: OpenFlags, begin: Instant, most: Duration) -> rusqlite::Result<String> {
+fn look(path: &Path, flags: OpenFlags, begin: Instant, most: Duration) -> rusqlite::Result<Found> {
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    quick_check(&db, most.saturating_sub(begin.elapsed()))
+}
+
+/// What a look for damage has come to.
+pub(super) enum Found {
+    Nothing,
+    Damage(String),
+    /// Time was up, and nothing was found so far.
+    NothingSoFar,
+}
+
+/// Looks for damage, for so long at most.
+pub(super) fn quick_check(db: &Connection, most: Duration) -> rusqlite::Result<Found> {
+    let begin = Instant::now();
     db.progress_handler(10_000, Some(move || begin.elapsed() > most))?;
-    db.pragma_query_value(None, "quick_check", |row| row.get(0))
+    let found = db.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
+    db.progress_handler(0, None::<fn() -> bool>)?;
+    match found {
+        Ok(sound) if sound == "ok" => Ok(Found::Nothing),
+        Ok(damage) => Ok(Found::Damage(damage)),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
+            Ok(Found::NothingSoFar)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Says before anything is written when there is too little space.
@@ -139,9 +161,9 @@ fn check_space(database: &Path, pictures: &Path, folder: &Path, partial: &Path) 
     let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
     let pictures = fs::read_dir(pictures).into_iter().flatten().flatten();
     let pictures: u64 = pictures.map(|file| file.metadata().map_or(0, |file| file.len())).sum();
-    let needed = size(database) + size(&with_ending(database, "-wal")) + pictures + pictures / 4;
+    let needed = size(database) + size(&log_of(database)) + pictures + pictures / 4;
     // What a copy that was cut off takes is free again in a moment.
-    let free = free_bytes(folder).map_err(|error| cannot_write(folder, &error))? + size(partial);
+    let free = disk::space(folder).map_err(|error| cannot_write(folder, &error))?.free + size(partial);
     match free >= needed + SPARE {
         true => Ok(()),
         false => Err(Error::new(
@@ -153,25 +175,6 @@ fn check_space(database: &Path, pictures: &Path, folder: &Path, partial: &Path) 
                 free / 1_000_000
             ),
         )),
-    }
-}
-
-/// How much may still be written to the file system of a folder.
-///
-/// # Errors
-/// When it does not say.
-pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let path = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
-    // SAFETY: the path ends with a zero, and the kernel fills the structure that we own.
-    let (outcome, found) = unsafe {
-        let mut found: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(path.as_ptr(), &raw mut found), found)
-    };
-    match outcome {
-        // The types of these differ from machine to machine.
-        #[allow(clippy::unnecessary_cast)]
-        0 => Ok(found.f_bavail as u64 * found.f_frsize as u64),
-        _ => Err(std::io::Error::last_os_error()),
     }
 }
 
@@ -194,7 +197,7 @@ fn copy(database: &Path, partial: &Path) -> Result<Summary> {
 
 fn copy_steps(source: &Connection, target: &mut Connection, database: &Path, partial: &Path) -> Result<()> {
     let file = File::open(partial).map_err(|error| cannot_write(partial, &error))?;
-    let log = with_ending(database, "-wal");
+    let log = log_of(database);
     let copying = Backup::new(source, target)?;
     for step in 1_u32.. {
         if copying.step(PAGES)? == StepResult::Done {
@@ -229,19 +232,14 @@ fn fill(partial: &Path, folder: &Path, now: Time) -> Result<u64> {
     let tx = db.transaction()?;
     let table = content::PICTURES;
     tx.execute_batch(&format!("CREATE TABLE {table} (name TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"))?;
-    let paths: Vec<String> = tx
-        .prepare("SELECT picture FROM user WHERE picture IS NOT NULL")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
     let mut missing = 0;
-    for path in paths {
-        let Some(name) = path.rsplit('/').next() else { continue };
-        match fs::read(folder.join(name)) {
+    for name in content::picture_names(&tx)? {
+        match fs::read(folder.join(&name)) {
             Ok(bytes) => {
                 tx.execute(&format!("INSERT INTO {table} VALUES (?1, ?2)"), params![name, bytes])?;
             }
             Err(error) if error.kind() == ErrorKind::NotFound => missing += 1,
-            Err(error) => return Err(cannot_read(&folder.join(name), &error)),
+            Err(error) => return Err(cannot_read(&folder.join(&name), &error)),
         }
     }
     content::sign(&tx, now)?;
@@ -281,11 +279,10 @@ fn flush_file(file: &File) -> std::io::Result<()> {
 /// Has the file on the card, then gives it its name, and has that on the card, too; and that of its folder, which may be as
 /// new as the file.
 fn finish(partial: &Path, target: &Path) -> Result<()> {
-    let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
-    sync(partial)
+    disk::sync(partial)
         .and_then(|()| fs::rename(partial, target))
-        .and_then(|()| sync(folder_of(target)))
-        .and_then(|()| sync(&folder_of(target).join("..")))
+        .and_then(|()| disk::sync(folder_of(target)))
+        .and_then(|()| disk::sync(&folder_of(target).join("..")))
         .map_err(|error| cannot_write(target, &error))
 }
 
@@ -307,16 +304,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot_write(path, &error)),
-        _ => Ok(()),
-    }
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
+    disk::remove(path).map(|_| ()).map_err(|error| cannot_write(path, &error))
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Error {

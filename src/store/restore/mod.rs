@@ -10,13 +10,14 @@ mod compare;
 mod raise;
 
 use crate::domain::{Code, Error, Result};
-use crate::store::backup::{self, content};
+use crate::io::disk::{self, sync};
+use crate::store::backup::content;
 use crate::store::{lock::Lock, migration};
 pub use compare::{Comparison, compare};
+use rusqlite::Connection;
 use rusqlite::backup::Backup;
-use rusqlite::{Connection, params};
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder},
     io::{self, ErrorKind},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -98,7 +99,7 @@ fn check_space(copy: &Path, data: &Path) -> Result<()> {
     let size = fs::metadata(copy).map_or(0, |file| file.len());
     // The copy holds its pictures, and for a moment they are there a second time.
     let needed = size + size / 2 + (4 << 20);
-    let free = backup::free_bytes(data).map_err(|error| trouble(data, &error))?;
+    let free = disk::space(data).map_err(|error| trouble(data, &error))?.free;
     match free >= needed {
         true => Ok(()),
         false => Err(Error::new(
@@ -164,11 +165,7 @@ fn take_over(copy: &Path, new: &Path) -> Result<()> {
     }
     // A plain database, such as one that was kept aside: its pictures are files.
     let folder = copy.with_file_name(PICTURES);
-    let paths: Vec<String> = source
-        .prepare("SELECT picture FROM user WHERE picture IS NOT NULL")?
-        .query_map(params![], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for name in paths.iter().filter_map(|path| path.rsplit('/').next()).filter(|name| is_plain(name)) {
+    for name in content::picture_names(&source)?.iter().filter(|name| is_plain(name)) {
         match fs::read(folder.join(name)) {
             Ok(bytes) => write(name, &bytes)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -195,7 +192,7 @@ fn finish(place: &Place<'_>) -> io::Result<()> {
             move_file(&place.data.join(&name), &aside.join(&name))?;
         }
         // Only an index of the log, made anew by whoever opens that.
-        remove_file(&place.data.join(format!("{DATABASE}-shm")))?;
+        disk::remove(&place.data.join(format!("{DATABASE}-shm")))?;
         sync(&aside)?;
         sync(place.data)?;
         let mut pictures = DirBuilder::new();
@@ -228,7 +225,7 @@ fn move_file(from: &Path, to: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
             copy_file(from, to)?;
-            remove_file(from)
+            disk::remove(from).map(|_| ())
         }
         moved => moved,
     }
@@ -262,22 +259,11 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 fn remove_all(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 fn trouble(path: &Path, error: &io::Error) -> Error {
