@@ -89,14 +89,6 @@ int statvfs(const char *path, struct statvfs *found) {
     return outcome;
 }
 
-int statvfs64(const char *path, struct statvfs64 *found) {
-    static int (*real)(const char *, struct statvfs64 *);
-    if (!real) real = dlsym(RTLD_NEXT, "statvfs64");
-    int outcome = real(path, found);
-    if (outcome == 0 && (fault() == 'V' || fault() == 'L')) found->f_bavail = found->f_bfree = 0;
-    return outcome;
-}
-
 int fallocate64(int file, int mode, off64_t offset, off64_t length) {
     static int (*real)(int, int, off64_t, off64_t);
     if (!real) real = dlsym(RTLD_NEXT, "fallocate64");

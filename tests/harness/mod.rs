@@ -34,6 +34,12 @@ use std::time::Duration;
 /// in tests that fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A number that the environment sets for a long run.
+#[track_caller]
+pub fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 /// Runs `act` on `count` threads that start at the same moment, and collects what they return.
 pub fn together<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = std::sync::Barrier::new(count);

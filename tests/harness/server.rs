@@ -76,6 +76,26 @@ impl Setup {
         self
     }
 
+    /// Whoever does a lot at once is not held up.
+    pub fn unhurried(mut self) -> Setup {
+        for limit in [
+            "api_requests_per_minute",
+            "address_requests_per_minute",
+            "commands_per_second",
+            "commands_burst",
+            "deuces_per_minute",
+            "groups_per_minute",
+            "joins_per_minute",
+            "logins_per_minute",
+            "messages_per_minute",
+            "pictures_per_minute",
+            "reactions_per_minute",
+        ] {
+            self = self.limit(limit, 1_000_000);
+        }
+        self
+    }
+
     /// The process may have so many files open at a time.
     pub fn open_files(mut self, most: u64) -> Setup {
         self.open_files = Some(most);
@@ -598,8 +618,50 @@ fn try_wait_for_address(
     }
 }
 
+/// What a command said, on stdout and on stderr.
+pub fn channels(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// The same as one text.
+pub fn said(output: &Output) -> String {
+    let (out, err) = channels(output);
+    out + &err
+}
+
+/// Starts a prepared `serve`, looks at it and at what it has said by then, and ends it.
+#[track_caller]
+pub fn try_out(command: &mut Command, data: &Path, look: impl FnOnce(&Client, &dyn Fn() -> String)) {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = Arc::new(Mutex::new(String::new()));
+    listen_to(child.stdout.take().unwrap(), log.clone());
+    listen_to(child.stderr.take().unwrap(), log.clone());
+    let address = wait_for_address(&mut child, data, &log);
+    let client = Client::new(Arc::new(Mutex::new(address)));
+    client.get("/api/health").ok();
+    look(&client, &|| log.lock().unwrap().clone());
+    // SAFETY: our own child, not yet waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    child.wait().unwrap();
+}
+
+/// Copies a folder as a whole.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
 /// Copies what a process says into `log`, line by line or not.
-pub fn listen_to(mut source: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+fn listen_to(mut source: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = source.read(&mut buffer) {

@@ -3,7 +3,7 @@
 use crate::harness::{
     Client, Native, PATIENCE, Server,
     fault::{Card, Fault},
-    server::{self, Directory},
+    server::{self, Directory, said},
 };
 use rusqlite::Connection;
 use serde_json::Value;
@@ -14,12 +14,6 @@ use std::{
     process::Output,
     time::Instant,
 };
-
-/// What a command said, on both channels.
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
-}
 
 /// `deuced WORDS --data …` on the server's data.
 fn run(server: &Server, words: &[&str]) -> Output {

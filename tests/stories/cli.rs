@@ -1,47 +1,24 @@
 //! The command line: options, help, accounts, and what is said on stderr.
 
 use crate::harness::{
-    Client, Server, command,
-    server::{self, Directory, PASSWORD, finish, listen_to, run, wait_for_address},
+    Server, command,
+    server::{self, Directory, PASSWORD, channels, finish, run, try_out, wait_for_address},
 };
 use serde_json::json;
 use std::{
     fs,
     os::unix::fs::MetadataExt,
-    path::Path,
-    process::{Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    process::{Output, Stdio},
+    sync::Arc,
 };
-
-fn said(output: &Output) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (text(&output.stdout), text(&output.stderr))
-}
 
 #[track_caller]
 fn one_clear_line(output: &Output, about: &str) {
-    let (_, stderr) = said(output);
+    let (_, stderr) = channels(output);
     assert_eq!(output.status.code(), Some(2), "{about}: {stderr}");
     assert_eq!(stderr.trim_end().lines().count(), 1, "{about}: {stderr}");
     assert!(stderr.contains(about), "the line names {about:?}: {stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
-}
-
-/// Starts a prepared `serve`, looks at it, and ends it.
-#[track_caller]
-fn try_out(command: &mut Command, data: &Path, look: impl FnOnce(&Client)) {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let log = Arc::new(Mutex::new(String::new()));
-    listen_to(child.stdout.take().unwrap(), log.clone());
-    listen_to(child.stderr.take().unwrap(), log.clone());
-    let address = wait_for_address(&mut child, data, &log);
-    let client = Client::new(Arc::new(Mutex::new(address)));
-    client.get("/api/health").ok();
-    look(&client);
-    // SAFETY: our own child, not yet waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
-    child.wait().unwrap();
 }
 
 #[test]
@@ -69,24 +46,24 @@ fn bad_words_end_with_one_line() {
 fn help_is_worth_reading() {
     for words in [&["--help"][..], &["serve", "--help"], &["-h"]] {
         let output = run(words, "");
-        let (stdout, stderr) = said(&output);
+        let (stdout, stderr) = channels(&output);
         assert!(output.status.success(), "{words:?}: {stderr}");
         assert!(stdout.contains("--listen") || stdout.contains("serve"), "{words:?}: {stdout}");
     }
-    let (help, _) = said(&run(&["serve", "--help"], ""));
+    let (help, _) = channels(&run(&["serve", "--help"], ""));
     for option in ["--listen", "--data", "--web", "--open", "--origin", "--limit", "8222"] {
         assert!(help.contains(option), "{option} in\n{help}");
     }
     let arch = std::env::var("DEUCED_EXPECT_ARCH").unwrap_or(std::env::consts::ARCH.into());
     let version = format!("deuced {} ({arch})\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(said(&run(&["--version"], "")).0, version);
+    assert_eq!(channels(&run(&["--version"], "")).0, version);
 }
 
 #[test]
 fn limits_are_listed() {
     let output = run(&["limits"], "");
     assert!(output.status.success());
-    let (list, _) = said(&output);
+    let (list, _) = channels(&output);
     for name in [
         "api_requests_per_minute",
         "logins_per_minute",
@@ -123,7 +100,7 @@ fn the_environment_counts_too() {
         .env("DEUCED_OPEN", "1")
         .env("DEUCED_LIMIT", "sockets=7")
         .env("DEUCED_ORIGIN", "https://diary.example");
-    try_out(&mut serve, &data.0, |client| {
+    try_out(&mut serve, &data.0, |client, _| {
         assert!(client.get("/").text().contains("from the environment"));
         client.login("Ann", None);
         let save = client.request("POST", "/api/locations").header("Origin", "https://diary.example");
@@ -148,14 +125,14 @@ fn the_data_has_a_place_by_default() {
     try_out(
         command().args(["serve", "--listen", "127.0.0.1:0"]).env("STATE_DIRECTORY", &state.0),
         &state.0,
-        |_| (),
+        |_, _| (),
     );
     let home = Directory::new();
     let place = home.0.join("deuced");
     try_out(
         command().args(["serve", "--listen", "127.0.0.1:0"]).env("XDG_DATA_HOME", &home.0),
         &place,
-        |_| (),
+        |_, _| (),
     );
     assert!(place.join("deuced.db").exists());
     let mode = fs::metadata(place.join("deuced.db")).unwrap().mode();
@@ -240,7 +217,7 @@ fn an_account_that_does_not_do() {
         (&["Bob", "--password-stdin"], &"x".repeat(2000)),
     ] {
         let output = add(words, password);
-        let (_, stderr) = said(&output);
+        let (_, stderr) = channels(&output);
         assert!(!output.status.success(), "{words:?}");
         assert!(!stderr.trim().is_empty() && !stderr.contains("panicked"), "{words:?}: {stderr}");
     }
@@ -262,10 +239,14 @@ fn an_account_from_open_days_gets_its_password() {
         run(&["user", "add", name, "--password-stdin", "--data", server.data_text()], password)
     };
     let (first, again) = (add("Ann Mary", PASSWORD), add("Ann Mary", "another long password"));
-    assert_eq!(first.status.code(), Some(0), "{:?}", said(&first));
-    assert!(said(&first).0.contains("Ann Mary") && said(&first).0.contains("password"), "{:?}", said(&first));
-    assert_eq!(again.status.code(), Some(1), "{:?}", said(&again));
-    assert!(!said(&again).1.trim().is_empty(), "it says why");
+    assert_eq!(first.status.code(), Some(0), "{:?}", channels(&first));
+    assert!(
+        channels(&first).0.contains("Ann Mary") && channels(&first).0.contains("password"),
+        "{:?}",
+        channels(&first)
+    );
+    assert_eq!(again.status.code(), Some(1), "{:?}", channels(&again));
+    assert!(!channels(&again).1.trim().is_empty(), "it says why");
     assert_eq!(add("ann-mary", "another long password").status.code(), Some(1), "another spelling of it");
 
     login("another long password").refused(401, "Wrong name or password");
@@ -281,7 +262,7 @@ fn a_password_keeps_its_spaces_and_letters() {
     let server = Server::strict();
     let password = " pässwörd with spaces 👍 ";
     let output = run(&["user", "add", "Ann", "--password-stdin", "--data", server.data_text()], password);
-    assert!(output.status.success(), "{:?}", said(&output));
+    assert!(output.status.success(), "{:?}", channels(&output));
     server.nobody().login("Ann", Some(password));
     let trimmed = json!({ "username": "Ann", "password": password.trim() });
     server.nobody().post("/api/login", trimmed).refused(401, "Wrong name or password");
@@ -293,7 +274,7 @@ fn a_port_that_is_taken() {
     let data = Directory::new();
     let words = ["serve", "--listen", &server.address().to_string(), "--data", data.0.to_str().unwrap()];
     let output = server::run(&words, "");
-    let (_, stderr) = said(&output);
+    let (_, stderr) = channels(&output);
     assert!(!output.status.success());
     assert!(
         stderr.contains(&server.address().port().to_string()) && !stderr.contains("panicked"),

@@ -2,23 +2,17 @@
 
 use crate::harness::{
     Client, PATIENCE, Server, command,
-    server::{Directory, finish, listen_to, run, wait_for_address},
+    server::{Directory, channels, finish, run, try_out},
 };
 use std::{
     fs,
-    path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     sync::{Arc, Mutex},
 };
 
-fn said(output: &Output) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (text(&output.stdout), text(&output.stderr))
-}
-
 #[track_caller]
 fn well(output: &Output) -> String {
-    let (out, err) = said(output);
+    let (out, err) = channels(output);
     assert!(output.status.success(), "{out}{err}");
     out
 }
@@ -28,22 +22,6 @@ fn file(folder: &Directory, text: &str) -> String {
     let path = folder.0.join("deuced.toml");
     fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
-}
-
-/// Starts a prepared `serve`, looks at it and at what it said by then, and ends it.
-#[track_caller]
-fn try_out(command: &mut Command, data: &Path, look: impl FnOnce(&Client, &dyn Fn() -> String)) {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let log = Arc::new(Mutex::new(String::new()));
-    listen_to(child.stdout.take().unwrap(), log.clone());
-    listen_to(child.stderr.take().unwrap(), log.clone());
-    let address = wait_for_address(&mut child, data, &log);
-    let client = Client::new(Arc::new(Mutex::new(address)));
-    look(&client, &|| log.lock().unwrap().clone());
-    // SAFETY: our own child, not yet waited for.
-    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
-    child.wait().unwrap();
 }
 
 /// Waits until the words are said.
@@ -95,7 +73,7 @@ fn the_file_says_how_to_serve() {
         list.args(["user", "list", "--config", "/nowhere/deuced.toml"]).env("DEUCED_CONFIG", &path),
         "",
     );
-    assert_eq!(refused.status.code(), Some(2), "{:?}", said(&refused));
+    assert_eq!(refused.status.code(), Some(2), "{:?}", channels(&refused));
 }
 
 #[test]
@@ -107,12 +85,12 @@ fn a_file_that_is_wrong_is_checked_line_by_line_and_not_served() {
          {path}:5: limit.sockets: a number from 1 to 100000 (sockets)\n"
     );
     let checked = run(&["check-config", &path], "");
-    assert_eq!((checked.status.code(), said(&checked)), (Some(1), (String::new(), expected.clone())));
+    assert_eq!((checked.status.code(), channels(&checked)), (Some(1), (String::new(), expected.clone())));
     let mut check = command();
     let checked = finish(check.arg("check-config").env("DEUCED_CONFIG", &path), "");
-    assert_eq!(said(&checked).1, expected);
+    assert_eq!(channels(&checked).1, expected);
     let served = run(&["serve", "--config", &path, "--data", folder.0.to_str().unwrap()], "");
-    let (out, err) = said(&served);
+    let (out, err) = channels(&served);
     assert_eq!(served.status.code(), Some(2), "{out}{err}");
     assert_eq!(
         err,
@@ -123,7 +101,7 @@ fn a_file_that_is_wrong_is_checked_line_by_line_and_not_served() {
     assert_eq!(well(&run(&["check-config", &path], "")), format!("{path}: fine\n"));
     assert!(well(&run(&["check-config", ""], "")).contains("fine"), "there is no file, and none is needed");
     let missing = run(&["check-config", "/nowhere/deuced.toml"], "");
-    assert_eq!(missing.status.code(), Some(1), "{:?}", said(&missing));
+    assert_eq!(missing.status.code(), Some(1), "{:?}", channels(&missing));
 }
 
 #[test]
@@ -161,7 +139,7 @@ fn what_is_in_force_is_shown_without_its_secrets() {
     ] {
         assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
     }
-    assert!(!text.contains(token) && !said(&dump).1.contains(token));
+    assert!(!text.contains(token) && !channels(&dump).1.contains(token));
     // What was dumped says the same once more.
     let again = file(&folder, &text);
     let without_origins = |text: &str| {
@@ -192,8 +170,8 @@ fn a_secret_is_in_a_file_or_a_credential() {
     let mut serve = command();
     let refused =
         finish(serve.args(["serve", "--data", place]).env("DEUCED_METRICS_TOKEN_FILE", "/nowhere"), "");
-    assert_eq!(refused.status.code(), Some(2), "{:?}", said(&refused));
-    assert!(said(&refused).1.contains("DEUCED_METRICS_TOKEN_FILE"), "{:?}", said(&refused));
+    assert_eq!(refused.status.code(), Some(2), "{:?}", channels(&refused));
+    assert!(channels(&refused).1.contains("DEUCED_METRICS_TOKEN_FILE"), "{:?}", channels(&refused));
 }
 
 /// What bash would complete, the last word being the one under the cursor.
@@ -233,7 +211,7 @@ fn bash_completes_what_there_is() {
         assert_eq!(completed(&script, line), expected, "{line:?}");
     }
     let wrong = run(&["completions", "tcsh"], "");
-    assert_eq!(wrong.status.code(), Some(2), "{:?}", said(&wrong));
+    assert_eq!(wrong.status.code(), Some(2), "{:?}", channels(&wrong));
 }
 
 #[test]
@@ -242,5 +220,5 @@ fn manual_pages_are_printed() {
         assert!(well(&run(&["man", page], "")).starts_with(title), "{page}");
     }
     let wrong = run(&["man"], "");
-    assert_eq!(wrong.status.code(), Some(2), "{:?}", said(&wrong));
+    assert_eq!(wrong.status.code(), Some(2), "{:?}", channels(&wrong));
 }

@@ -6,8 +6,8 @@
 
 use crate::harness::cut::{Card, Dice, Lie, Luck, Recorder, Recording};
 use crate::harness::facts::{self, Knowledge, Placed};
-use crate::harness::server::{Directory, Setup};
-use crate::harness::{Client, Native, Server, picture, server};
+use crate::harness::server::{Directory, Setup, copy_folder};
+use crate::harness::{Client, Native, Server, picture, server, setting};
 use crate::require_durability::unpack;
 use rusqlite::Connection;
 use serde_json::json;
@@ -27,31 +27,13 @@ use std::{
 /// How many cuts, where nobody says.
 const CUTS: usize = 60;
 
-fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
-}
-
 /// So many of a thousand cuts, or of those that were asked for.
 fn share(of_thousand: usize) -> usize {
     (setting("DEUCED_CYCLES", CUTS as u64) as usize * of_thousand).div_ceil(1000)
 }
 
 fn unhurried() -> Setup {
-    let mut setup = Server::setup().open();
-    for limit in [
-        "api_requests_per_minute",
-        "address_requests_per_minute",
-        "commands_per_second",
-        "commands_burst",
-        "deuces_per_minute",
-        "reactions_per_minute",
-        "pictures_per_minute",
-        "logins_per_minute",
-        "groups_per_minute",
-    ] {
-        setup = setup.limit(limit, 1_000_000);
-    }
-    setup
+    Server::setup().open().unhurried()
 }
 
 /// The people, their groups, and what is known of what they did.
@@ -498,18 +480,6 @@ fn a_power_cut_during_a_restore_leaves_the_one_diary_or_the_other() {
         seed,
         "a diary that is neither the one nor the other, a restore that was said to be done and is not, a state that does not open",
     );
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    for file in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(file.file_name());
-        if file.path().is_dir() {
-            fs::create_dir(&target).unwrap();
-            copy_folder(&file.path(), &target);
-        } else {
-            fs::copy(file.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::harness::cut::Dice;
 use crate::harness::facts::{self, Facts};
 use crate::harness::native::Cursor;
 use crate::harness::server::Setup;
-use crate::harness::{Client, Native, Server, emulation, picture};
+use crate::harness::{Client, Native, Server, emulation, picture, setting};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -19,27 +19,9 @@ const WRITERS: usize = 8;
 /// How often, where nobody says.
 const CYCLES: u64 = 10;
 
-fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
-}
-
 fn unhurried() -> Setup {
-    let mut setup = Server::setup().open();
-    for limit in [
-        "api_requests_per_minute",
-        "address_requests_per_minute",
-        "deuces_per_minute",
-        "messages_per_minute",
-        "groups_per_minute",
-        "joins_per_minute",
-        "reactions_per_minute",
-        "pictures_per_minute",
-        // Nothing is trimmed, so that every log goes back to 1.
-        "notifications_per_user",
-    ] {
-        setup = setup.limit(limit, 1_000_000);
-    }
-    setup
+    // Nothing is trimmed, so that every log goes back to 1.
+    Server::setup().open().unhurried().limit("notifications_per_user", 1_000_000)
 }
 
 /// One thing to write, which can be sent again.

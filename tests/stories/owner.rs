@@ -2,13 +2,12 @@
 
 use crate::harness::{
     Server,
-    server::{Directory, PASSWORD, run},
+    server::{Directory, PASSWORD, run, said as words},
 };
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::Path,
-    process::Output,
 };
 
 /// Whom the directories are given to: nobody in particular.
@@ -27,10 +26,6 @@ fn give(path: &Path) {
         // Whoever is not root owns it already.
         assert_ne!(somebody(), NOBODY, "{}: {error}", path.display());
     });
-}
-
-fn words(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Whom everything in a folder belongs to: one and the same. And how many files there are.

@@ -7,7 +7,8 @@ use crate::harness::{
     fault::stop,
     native::Cursor,
     picture,
-    server::{self, Directory, PASSWORD},
+    server::{self, Directory, PASSWORD, copy_folder, said},
+    setting,
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -17,11 +18,6 @@ use std::{
     path::{Path, PathBuf},
     process::Output,
 };
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
-}
 
 #[track_caller]
 fn works(output: &Output) -> String {
@@ -327,24 +323,19 @@ fn a_copy_may_be_on_another_file_system_and_the_data_directory_a_mount_point() {
     assert_eq!(ann.thoughts_in(&home), ["before"]);
 }
 
-/// A data directory, copied as a whole.
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let (path, name) = {
-            let file = file.unwrap();
-            (file.path(), file.file_name())
-        };
-        match path.is_dir() {
-            true => copy_folder(&path, &to.join(name)),
-            false => drop(fs::copy(&path, to.join(name)).unwrap()),
-        }
-    }
+/// The diary as a copy has it, with one entry and a picture, and as it went on: another entry, and another picture.
+struct Both {
+    ann: Client,
+    home: String,
+    /// The paths of the pictures.
+    earlier: String,
+    later: String,
+    copy: PathBuf,
+    _place: Directory,
 }
 
-#[test]
-fn killed_at_any_step_it_leaves_the_one_diary_or_the_other() {
-    let mut server = Server::setup().start_claimed();
+fn two_diaries() -> (Server, Both) {
+    let server = Server::setup().start_claimed();
     let ann = server.person("Ann");
     let home = ann.found("Home");
     ann.log(&home, "before");
@@ -353,6 +344,45 @@ fn killed_at_any_step_it_leaves_the_one_diary_or_the_other() {
     let copy = backup(server.data(), &place.0);
     ann.log(&home, "after");
     let later = upload(&ann);
+    (server, Both { ann, home, earlier, later, copy, _place: place })
+}
+
+impl Both {
+    /// Whether somebody finds the one that went on in the server's data, or else the copy's, whose predecessor was kept
+    /// whole then: never a mix.
+    #[track_caller]
+    fn is_old(&self, ann: &Client, data: &Path, scene: &str) -> bool {
+        let pictures =
+            [&self.earlier, &self.later].map(|path| ann.request("GET", path).send_to_troubled().status);
+        let kept = asides(data);
+        match ann.thoughts_in(&self.home).as_slice() {
+            [after, before] if after == "after" && before == "before" => {
+                assert_eq!(pictures, [404, 200], "{scene}");
+                true
+            }
+            [before] if before == "before" => {
+                assert_eq!(pictures, [200, 404], "{scene}");
+                assert_eq!(kept.len(), 1, "{scene}");
+                assert!(kept[0].join("deuced.db").exists(), "{scene}");
+                false
+            }
+            other => panic!("{scene}: {other:?}"),
+        }
+    }
+}
+
+/// What was kept aside is all that there was.
+#[track_caller]
+fn kept_is_whole(data: &Path, scene: &str) {
+    let kept = asides(data)[0].join("deuced.db");
+    let whole = works(&server::run(&["verify", kept.to_str().unwrap()], ""));
+    assert!(whole.contains("entries       2"), "{scene}: {whole}");
+}
+
+#[test]
+fn killed_at_any_step_it_leaves_the_one_diary_or_the_other() {
+    let (mut server, both) = two_diaries();
+    let Both { ann, copy, .. } = &both;
     // As a power cut leaves it, with a log that is not folded in.
     server.kill9();
     let original = Directory::new();
@@ -368,30 +398,17 @@ fn killed_at_any_step_it_leaves_the_one_diary_or_the_other() {
         let killed = output.status.signal() == Some(libc::SIGKILL);
         assert!(killed || output.status.success(), "step {step}: {}", said(&output));
         server.start_again();
-        let pictures = (ann.get(&earlier).status, ann.get(&later).status);
-        match ann.thoughts_in(&home).as_slice() {
-            [after, before] if after == "after" && before == "before" => {
-                assert_eq!(pictures, (404, 200), "step {step}");
-                assert!(asides(server.data()).is_empty() && new == 0, "step {step}");
-                old += 1;
-            }
-            [before] if before == "before" => {
-                assert_eq!(pictures, (200, 404), "step {step}");
-                let kept = asides(server.data());
-                assert_eq!(kept.len(), 1, "step {step}");
-                assert!(kept[0].join("deuced.db").exists(), "step {step}");
-                new += 1;
-            }
-            other => panic!("step {step}: {other:?}"),
+        let scene = format!("step {step}");
+        if both.is_old(ann, server.data(), &scene) {
+            assert!(asides(server.data()).is_empty() && new == 0, "{scene}");
+            old += 1;
+        } else {
+            new += 1;
         }
         server.kill9();
         if !killed {
-            // What was kept is all that there was, whichever way it came about.
-            let whole = works(&server::run(
-                &["verify", asides(server.data())[0].join("deuced.db").to_str().unwrap()],
-                "",
-            ));
-            assert!(whole.contains("entries       2"), "{whole}");
+            // Whichever way it came about.
+            kept_is_whole(server.data(), &scene);
             break;
         }
     }
@@ -454,22 +471,14 @@ fn a_signed_request_is_not_good_again() {
 }
 
 /// How many power cuts, where nobody says.
-const CUTS: usize = 40;
+const CUTS: u64 = 40;
 
 #[test]
 fn whatever_a_power_cut_leaves_of_a_restore_is_the_one_diary_or_the_other() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let cuts = number("DEUCED_CYCLES").map_or(CUTS, |cycles| (cycles as usize / 4).max(1));
-    let seed = number("DEUCED_SEED").unwrap_or(20_261_124);
-    let mut server = Server::setup().start_claimed();
-    let ann = server.person("Ann");
-    let home = ann.found("Home");
-    ann.log(&home, "before");
-    let earlier = upload(&ann);
-    let place = Directory::new();
-    let copy = backup(server.data(), &place.0);
-    ann.log(&home, "after");
-    let later = upload(&ann);
+    let cuts = setting("DEUCED_CYCLES", CUTS * 4) / 4;
+    let (cuts, seed) = (cuts.max(1), setting("DEUCED_SEED", 20_261_124));
+    let (mut server, both) = two_diaries();
+    let Both { ann, copy, .. } = &both;
     server.kill9();
     let recorder = Recorder::begin(server.data());
     let mut command = server::command();
@@ -479,7 +488,7 @@ fn whatever_a_power_cut_leaves_of_a_restore_is_the_one_diary_or_the_other() {
     assert!(recording.syncs() > 15, "{} syncs", recording.syncs());
     let (mut old, mut new) = (0, 0);
     for cut in 0..cuts {
-        let mut dice = Dice::new(seed + cut as u64);
+        let mut dice = Dice::new(seed + cut);
         let mut card = recording.card();
         // Most of the record is the copy being read in; what is decided and follows from it is at its end.
         let moments = recording.moments();
@@ -488,23 +497,12 @@ fn whatever_a_power_cut_leaves_of_a_restore_is_the_one_diary_or_the_other() {
         let luck = Luck::draw(&mut dice);
         let left = Server::setup().start_on(|data| card.cut(luck, &mut dice, data));
         let ann = left.nobody().gadget(&ann.token());
-        let pictures = [&earlier, &later].map(|path| ann.request("GET", path).send_to_troubled().status);
         let scene = format!("cut {cut} of seed {seed}, {luck:?}");
-        match ann.thoughts_in(&home).as_slice() {
-            [after, before] if after == "after" && before == "before" => {
-                assert_eq!(pictures, [404, 200], "{scene}");
-                old += 1;
-            }
-            [before] if before == "before" => {
-                assert_eq!(pictures, [200, 404], "{scene}");
-                let kept = asides(left.data());
-                assert_eq!(kept.len(), 1, "{scene}");
-                let kept = kept[0].join("deuced.db");
-                let whole = works(&server::run(&["verify", kept.to_str().unwrap()], ""));
-                assert!(whole.contains("entries       2"), "{scene}: {whole}");
-                new += 1;
-            }
-            other => panic!("{scene}: {other:?}"),
+        if both.is_old(&ann, left.data(), &scene) {
+            old += 1;
+        } else {
+            kept_is_whole(left.data(), &scene);
+            new += 1;
         }
     }
     println!("{cuts} power cuts: {old} times the old diary, {new} times the new one");

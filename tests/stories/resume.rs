@@ -4,10 +4,10 @@
 use crate::harness::{
     Client, Native, Server, Socket,
     native::{Cursor, native_handshake},
-    server::Setup,
+    server::{Setup, copy_folder},
 };
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::fs;
 
 /// Room for as many words as a test says.
 fn talkative() -> Setup {
@@ -175,19 +175,6 @@ fn a_trimmed_log_says_so() {
     assert_eq!((&ack["recovered"], &ack["replay"]), (&json!(true), &json!(20)), "{ack}");
     hears_all(&mut listener, 702, 20);
     listener.expect_silence();
-}
-
-/// A copy of the data as somebody makes it who reads the README: while the server is stopped.
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 /// A server whose data was copied while "message 0" was all there was, and put back after more had been

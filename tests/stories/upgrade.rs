@@ -1,20 +1,17 @@
 //! Data directories of earlier versions: a start brings them up to date, and everything is there.
 
-use crate::harness::{Client, Server, server, server::Directory};
+use crate::harness::{
+    Client, Server,
+    server::{self, Directory, said},
+};
 use rusqlite::{Connection, types::Value as Cell};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
 };
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
 }
 
 /// The steps there are, oldest first.
