@@ -29,7 +29,7 @@ echo /etc/deuced/deuced.toml >"$tree/DEBIAN/conffiles"
 
 # What of the C library it was linked against it really needs.
 needed="libc6 (>= $(glibc_of "$binary"))"
-readelf -d "$binary" | grep -q 'libgcc_s\.so' && needed="$needed, libgcc-s1"
+readelf -d "$binary" | grep 'libgcc_s\.so' >/dev/null && needed="$needed, libgcc-s1"
 cat >"$tree/DEBIAN/control" <<CONTROL
 Package: deuced
 Version: $version

@@ -27,7 +27,7 @@ binary=${ARM_BIN:-$PWD/target/arm/$target/$profile/deuced}
 [ -x "$binary" ] || { echo "tests/arm.sh: there is no $binary; packaging/build.sh $target makes it"; exit 1; }
 
 # That it is what it is taken for.
-readelf -h "$binary" | grep -q "Machine: *$machine\$" || { echo "$binary is not for $machine"; exit 1; }
+readelf -h "$binary" | grep "Machine: *$machine\$" >/dev/null || { echo "$binary is not for $machine"; exit 1; }
 said=$($runner "$binary" --version)
 [ "${said##* }" = "($arch)" ] || { echo "$binary says it is $said"; exit 1; }
 newest=$(readelf -W -V "$binary" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -1)

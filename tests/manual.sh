@@ -18,8 +18,9 @@ for page in deuced.8 deuced.toml.5; do
     [ -z "$complaints" ] || fail "man: $complaints"
     echo "manual: $page: $(mandoc -Tutf8 "$work/$page" | wc -l) lines, nothing to complain of"
 done
+mandoc -Tascii "$work/deuced.8" | col -b >"$work/text"
 for words in 'user remove' 'check-config' '--backup-warn-hours' 'DEUCED_METRICS_TOKEN_FILE'; do
-    mandoc -Tascii "$work/deuced.8" | col -b | grep -qF -- "$words" || fail "deuced(8) does not say: $words"
+    grep -qF -- "$words" "$work/text" || fail "deuced(8) does not say: $words"
 done
 
 for shell in bash zsh fish; do
